@@ -1,0 +1,109 @@
+"""The one module that owns Numba's flags and where compiled code is kept.
+
+Numba's own cache notices an edit of the file that holds a function, but not of the files it calls into. So each
+function's cache directory carries a fingerprint of its module and of every module of this project that it imports,
+directly or not, of the instruction table, and of the Numba version.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("tile_emu", "kernels")
+
+# No fastmath anywhere: accumulation order is architectural. error_model numpy: a division by zero is a value, not an
+# exception. boundscheck off: the decoder has already checked every register number, and address checks are ours.
+_FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "boundscheck": False}
+
+
+def cache_directory() -> Path:
+    """Directory for compiled code and generated sources: ``$TILE_EMU_CACHE_DIR``, else the user's cache directory."""
+    chosen = os.environ.get("TILE_EMU_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "tile-emu"
+
+
+def _imported_modules(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in names if name.split(".")[0] in _PACKAGES}
+
+
+@functools.cache
+def _module_file(name: str) -> Path | None:
+    path = _ROOT.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _own_source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
+    """A file's content hash and the project files it imports."""
+    text = path.read_bytes()
+    imports = (_module_file(name) for name in sorted(_imported_modules(ast.parse(text))))
+    return hashlib.sha256(text).digest(), tuple(p for p in imports if p is not None)
+
+
+@functools.cache
+def fingerprint(path: Path) -> str:
+    """Hash of a source file, of the project files it imports (transitively), of the table and of the compiler."""
+    seen: dict[Path, bytes] = {}
+    todo = [path]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen[current], imports = _own_source(current)
+            todo.extend(imports)
+    digest = hashlib.sha256()
+    for current in sorted(seen):
+        digest.update(seen[current])
+    table = _ROOT / "tile_emu" / "isa" / "instructions.csv"
+    if table.is_file():
+        digest.update(table.read_bytes())
+    digest.update(f"{numba.__version__} {sys.version_info[:3]}".encode())
+    return digest.hexdigest()[:16]
+
+
+def jit(function: F | None = None, *, inline: bool = False, outline: bool = False) -> Any:
+    """Compile a function with the project's flags and keep the result in the fingerprinted cache.
+
+    ``inline`` asks LLVM to inline it at every call (small semantic functions on the hot path); ``outline`` forbids
+    that (rare or long ones, so that the dispatch loop stays small). With ``NUMBA_DISABLE_JIT=1`` the plain Python
+    function is returned.
+    """
+
+    def decorate(target: F) -> Any:
+        if DISABLED:
+            return target
+        extra: dict[str, Any] = {}
+        if inline:
+            extra["forceinline"] = True
+        if outline:
+            extra["no_cpython_wrapper"] = False
+        numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
+        return numba.njit(cache=True, **_FLAGS, **extra)(target)
+
+    return decorate if function is None else decorate(function)

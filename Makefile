@@ -1,0 +1,45 @@
+# Needs Python 3.11 or later with its venv module, and make. Everything else is installed into .venv.
+# Another interpreter: make test PYTHON=/path/to/python3.12
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.stamp
+OK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
+	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-nojit bench lint clean
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# Made anew when the project file changes; an interrupted installation leaves no stamp and is repeated.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later with venv found; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
+	@touch $@
+
+install: $(STAMP) ## create .venv and install the project into it (editable)
+
+demo: $(STAMP) ## multiply two 512 x 512 f16 matrices on an emulated Bow chip and print the report
+	$(BIN)/tile-emu run matmul --m 512 --k 512 --n 512 --dtype f16 --chip bow
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest
+
+test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit
+
+bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove .venv and everything generated in the tree
+	rm -rf $(VENV) build dist .benchmarks .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

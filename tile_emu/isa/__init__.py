@@ -1,0 +1,1 @@
+"""The instruction set: table, registers, status registers and private flag values."""

@@ -136,7 +136,7 @@ class Recording:
                 )
         except OSError as error:
             raise UsageError(f"cannot read recording {path}: {error.strerror or error}") from None
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError):
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
             raise UsageError(f"{path} is not a whole recording of tile-emu") from None
 
 

@@ -53,8 +53,8 @@ class Recording:
         if computes != barriers + 1:
             raise ValueError(f"{computes} compute phases need {computes - 1} barriers, not {barriers}")
         shapes: dict[str, tuple[int, ...]] = {"release": (barriers,), "finish": (self.tiles,)}
-        shapes |= {name: (barriers, self.tiles) for name in _BARRIER_BY_TILE}
-        shapes |= {name: (computes, self.tiles) for name in _COMPUTE_BY_TILE}
+        shapes |= dict.fromkeys(_BARRIER_BY_TILE, (barriers, self.tiles))
+        shapes |= dict.fromkeys(_COMPUTE_BY_TILE, (computes, self.tiles))
         for name, shape in shapes.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -66,7 +66,7 @@ class Recording:
     ) -> Recording:
         """A recording of zeros, to be filled in place."""
         barriers, computes = len(exchange_names), len(compute_names)
-        columns = {name: np.zeros((barriers, tiles), np.int64) for name in _BARRIER_BY_TILE}
+        columns: dict[str, I64] = {name: np.zeros((barriers, tiles), np.int64) for name in _BARRIER_BY_TILE}
         columns |= {name: np.zeros((computes, tiles), np.int64) for name in _COMPUTE_BY_TILE}
         columns |= {"release": np.zeros(barriers, np.int64), "finish": np.zeros(tiles, np.int64)}
         return cls(chip, tiles, compute_names, exchange_names, model, **columns)
@@ -79,12 +79,14 @@ class Recording:
     @property
     def exchange_end(self) -> I64:
         """[B] cycle at which the last tile left the exchange."""
-        return np.maximum(self.row_end.max(axis=1, initial=0), self.release)
+        last: I64 = self.row_end.max(axis=1, initial=0)
+        return np.maximum(last, self.release)
 
     @property
     def last_arrival(self) -> I64:
         """[B] cycle at which the last tile reached the barrier."""
-        return self.arrival.max(axis=1, initial=0)
+        last: I64 = self.arrival.max(axis=1, initial=0)
+        return last
 
     @property
     def compute_cycles(self) -> I64:

@@ -1,0 +1,118 @@
+"""Commands and their options. Bodies only hand over to a module that is imported when the command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
+}
+app = typer.Typer(help="Run Graphcore IPU machine code without an IPU.", **_SETTINGS)
+run_app = typer.Typer(help="Run a kernel on an emulated chip and check its result.", **_SETTINGS)
+app.add_typer(run_app, name="run")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tile_emu import __version__
+
+        typer.echo(f"tile-emu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run Graphcore IPU machine code without an IPU."""
+
+
+@app.command()
+def chips(as_json: Json = False) -> None:
+    """List the chips that can be emulated."""
+    from tile_emu.cli.listing import print_chips
+
+    print_chips(as_json)
+
+
+@app.command()
+def kernels(as_json: Json = False) -> None:
+    """List the kernels that `tile-emu run` knows, with their options."""
+    from tile_emu.cli.listing import print_kernels
+
+    print_kernels(typer.main.get_command(run_app), as_json)
+
+
+@run_app.callback()
+def run() -> None:
+    """Run a kernel on an emulated chip and check its result."""
+
+
+@run_app.command()
+def matmul(
+    m: Annotated[int | None, typer.Option(help="Rows of A and C (taken from --a when given).")] = None,
+    k: Annotated[int | None, typer.Option(help="Columns of A, rows of B.")] = None,
+    n: Annotated[int | None, typer.Option(help="Columns of B and C.")] = None,
+    dtype: Annotated[
+        str, typer.Option(help="f16 (f16 partials), f16f32 (f16 operands, f32 partials and result) or f32.")
+    ] = "f16",
+    chip: Annotated[str, typer.Option(help="Chip name, see `tile-emu chips`.")] = "bow",
+    a: Annotated[Path | None, typer.Option(help="A[m, k] as .npy; random without it.")] = None,
+    b: Annotated[Path | None, typer.Option(help="B[k, n] as .npy; random without it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write C[m, n] as .npy.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random operands.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for recording.npz and summary.json.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Matrix product C = A * B over all tiles, checked against float64.
+
+    Exit status: 0 when the check passes, 1 when it does not or the run fails, 2 for a usage error.
+    """
+    from tile_emu.cli.matmul import Options, run_matmul
+
+    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json))
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def disasm(
+    words: Annotated[list[str], typer.Option("--words", help="Instruction words, hex or decimal; commas allowed.")],
+    mode: Annotated[str, typer.Option(help="worker or supervisor.")] = "worker",
+    base: Annotated[str, typer.Option(help="Byte address of the first word.")] = "0x4c000",
+) -> None:
+    """Disassemble machine words."""
+    from tile_emu.cli.code import print_disassembly
+
+    print_disassembly(words, mode, base)
+
+
+@app.command()
+def asm(
+    source: Annotated[Path, typer.Argument(help="Assembly source, .S.")],
+    architecture: Annotated[str, typer.Option(help="ipu1, ipu2 or ipu21.")] = "ipu21",
+    base: Annotated[str, typer.Option(help="Byte address of the first word.")] = "0x4c000",
+    include: Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")] = None,
+) -> None:
+    """Assemble a file and print addresses, words and symbols."""
+    from tile_emu.cli.code import print_assembly
+
+    print_assembly(source, architecture, base, include or [])
+
+
+@app.command()
+def warmup() -> None:
+    """Compile everything ahead of the first run (once per version)."""
+    from tile_emu.cli.warm import warm_up
+
+    warm_up()

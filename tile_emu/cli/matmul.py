@@ -1,0 +1,215 @@
+"""`tile-emu run matmul`: operands in, kernel call, check, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tile_emu.chips import load_chip
+from tile_emu.cli.operands import Matrix, load_matrix, matching, random_matrix
+from tile_emu.cli.progress import Progress
+from tile_emu.errors import UsageError
+from tile_emu.profile.atomic import replacing, require_writable
+from tile_emu.profile.summary import Summary, summarise
+
+if TYPE_CHECKING:
+    from kernels.check import Check
+
+# dtype of the operands as the chip holds them
+DTYPES: dict[str, type[np.floating[Any]]] = {"f16": np.float16, "f16f32": np.float16, "f32": np.float32}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options as typed."""
+
+    m: int | None
+    k: int | None
+    n: int | None
+    dtype: str
+    chip: str
+    a: Path | None
+    b: Path | None
+    out: Path | None
+    seed: int
+    threads: int | None
+    report: Path | None
+    as_json: bool
+
+
+def operands(options: Options) -> tuple[Matrix, Matrix, bool]:
+    """A[m, k], B[k, n] and whether both are random. Raises UsageError for anything that does not fit together."""
+    dtype = DTYPES[options.dtype]
+    a = load_matrix("--a", options.a, dtype) if options.a else None
+    b = load_matrix("--b", options.b, dtype) if options.b else None
+    rows_a, columns_a = a.shape if a is not None else (None, None)
+    rows_b, columns_b = b.shape if b is not None else (None, None)
+    m = matching("m", ("--m", options.m), (f"--a {options.a}", rows_a))
+    k = matching("k", ("--k", options.k), (f"--a {options.a}", columns_a), (f"--b {options.b}", rows_b))
+    n = matching("n", ("--n", options.n), (f"--b {options.b}", columns_b))
+    generator = np.random.default_rng(options.seed)
+    both_random = a is None and b is None
+    if a is None:
+        a = random_matrix(generator, m, k, dtype)
+    if b is None:
+        b = random_matrix(generator, k, n, dtype)
+    return a, b, both_random
+
+
+def run_matmul(options: Options) -> bool:
+    """Run, check, print; True when the check passed. Everything that can be refused is refused before the run."""
+    if options.dtype not in DTYPES:
+        raise UsageError(f"unknown dtype '{options.dtype}': choose one of {', '.join(DTYPES)}")
+    chip = load_chip(options.chip)
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"--threads {options.threads}: it must be at least 1")
+    if options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: it must not be negative")
+    a, b, both_random = operands(options)
+    if options.out:
+        require_writable(options.out)
+    if options.report:
+        require_writable(options.report, directory=True)
+
+    with Progress() as progress:
+        progress("starting")
+        from kernels.check import check_matmul
+        from kernels.matmul import matmul
+
+        progress.watch_compiler()
+        began = time.perf_counter()
+        result = matmul(a, b, dtype=options.dtype, chip=chip.name, threads=options.threads, progress=progress)
+        wall = time.perf_counter() - began
+        progress("checking against float64")
+        splits = int(result.plan.k_splits)
+        check = check_matmul(a, b, result.out, options.dtype, k_splits=splits, random_signs=both_random)
+        summary = summarise(
+            result.recording,
+            useful_macs=a.shape[0] * a.shape[1] * b.shape[1],
+            dtype=options.dtype,
+            sram_bytes=result.sram_bytes,
+        )
+        document = _document(options, (a.shape[0], a.shape[1], b.shape[1]), result.plan, summary, check, wall)
+        if options.out:
+            with replacing(options.out) as file:
+                np.save(file, result.out)
+        if options.report:
+            result.recording.save(options.report / "recording.npz")
+            with replacing(options.report / "summary.json") as file:
+                file.write((json.dumps(document, indent=2) + "\n").encode())
+    if options.as_json:
+        print(json.dumps(document, indent=2))
+    else:
+        print("\n".join(_text(document, summary, check, options)))
+    return check.ok
+
+
+def _document(
+    options: Options, shape: tuple[int, int, int], plan: Any, summary: Summary, check: Check, wall: float
+) -> dict[str, Any]:
+    """The object of ``--json`` and of summary.json."""
+    m, k, n = shape
+    return {
+        "kernel": "matmul",
+        "m": m,
+        "k": k,
+        "n": n,
+        "dtype": options.dtype,
+        "chip": options.chip,
+        "seed": options.seed,
+        **summary.to_dict(),
+        "check": {
+            "max_rel_error": _finite(check.max_rel_error),
+            "rms_rel_error": _finite(check.rms_rel_error),
+            "ok": check.ok,
+            "max_limit": check.max_limit,
+            "rms_limit": check.rms_limit,
+            "not_finite": check.not_finite,
+        },
+        "emulation": {
+            "wall_s": wall,
+            "instructions": summary.instructions,
+            "instructions_per_s": summary.instructions / wall,
+            "peak_rss_bytes": peak_rss_bytes(),
+        },
+        "plan": _plain(plan),
+    }
+
+
+def _text(document: Mapping[str, Any], summary: Summary, check: Check, options: Options) -> list[str]:
+    """The report for people."""
+    chip = load_chip(options.chip)
+    emulation = document["emulation"]
+    lines = [
+        f"matmul       C[{document['m']}, {document['n']}] = A[{document['m']}, {document['k']}] . "
+        f"B[{document['k']}, {document['n']}], {options.dtype}, on {chip.title}, {chip.tiles:,} tiles",
+        *_plan_lines(document["plan"]),
+        f"check        {check.line()}",
+        *summary.lines(),
+        f"emulation    {emulation['wall_s']:.2f} s, {emulation['instructions']:,} instructions, "
+        f"{emulation['instructions_per_s'] / 1e6:.1f} M instructions/s, "
+        f"peak memory {emulation['peak_rss_bytes'] / 2**20:.0f} MiB",
+        "",
+        "supersteps, cycles",
+        *(f"  {line}" for line in summary.superstep_lines()),
+        "",
+        "tiles by issue utilisation",
+        *(f"  {line}" for line in summary.histogram.lines()),
+    ]
+    if options.out:
+        lines += ["", f"wrote {options.out}"]
+    if options.report:
+        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
+    return lines
+
+
+def _plan_lines(plan: Mapping[str, Any]) -> list[str]:
+    """The plan's figures, several to a line."""
+    figures = [f"{name} {_figure(value)}" for name, value in plan.items() if not isinstance(value, (dict, list))]
+    return [
+        ("plan         " if first == 0 else "             ") + ", ".join(figures[first : first + 6])
+        for first in range(0, len(figures), 6)
+    ]
+
+
+def _figure(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(plan: Any) -> dict[str, Any]:
+    """A plan as plain values; arrays and other machinery are left out."""
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(plan):
+        value = getattr(plan, field.name)
+        if isinstance(value, np.generic):
+            value = value.item()
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = _plain(value)
+        if value is None or isinstance(value, (bool, int, float, str, dict)):
+            plain[field.name] = value
+    return plain
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def peak_rss_bytes() -> int:
+    """Most memory this process has held, bytes; 0 where the system does not tell."""
+    if os.name != "posix":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

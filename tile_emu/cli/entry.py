@@ -17,9 +17,15 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status. Prints at most one line on stderr about what went wrong."""
     try:
-        status = app(list(arguments) or ["--help"], prog_name="tile-emu", standalone_mode=False)
+        # Not app(...): that has its own ideas about interrupts and closed pipes, which differ between versions.
+        command = typer.main.get_command(app)
+        with command.make_context("tile-emu", list(arguments) or ["--help"]) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return status if isinstance(status, int) else 0
+        return 0
+    except typer.Exit as end:
+        sys.stdout.flush()
+        return end.exit_code
     except TileEmuError as error:
         return _say(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ def load_matrix(option: str, path: Path, dtype: type[np.floating[Any]]) -> Matri
     """
     what = f"{option} {path}"
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UsageError(f"{what}: {error.strerror or 'cannot be read'}") from None
-    except (ValueError, EOFError):
+    except (ValueError, EOFError, zipfile.BadZipFile):
         raise UsageError(f"{what}: not a whole .npy file of numbers") from None
     if not isinstance(array, np.ndarray):
         raise UsageError(f"{what}: an archive, not one .npy array")

@@ -126,7 +126,7 @@ class Recording:
     def load(cls, path: Path) -> Recording:
         """Read what :meth:`save` wrote. Raises UsageError when the file is missing, damaged or something else."""
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 arrays = {f.name: data[f.name] for f in fields(cls) if f.name not in _PLAIN}
                 return cls(
                     chip=load_chip(str(data["chip"])),

@@ -49,7 +49,9 @@ class TileFault(TileEmuError):
     Fields hold what is known of the fault; ``str(error)`` is the whole report on one line.
     """
 
-    def __init__(self, message: str, *, tile: int, context: str, kind: str, pc: int, address: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, tile: int, context: str, kind: str, pc: int, address: int | None = None
+    ) -> None:
         self.tile = tile
         self.context = context
         self.kind = kind

@@ -1,0 +1,123 @@
+"""The graph: variables on tiles, compute sets and exchanges in program order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from tile_emu.chips import Chip
+from tile_emu.errors import UsageError
+from tile_emu.graph.computeset import ComputeSet
+from tile_emu.graph.copies import ExchangePhase
+from tile_emu.graph.hosttensor import check_order
+from tile_emu.graph.variables import I64, Variable, make_variable
+
+if TYPE_CHECKING:
+    from tile_emu.graph.image import Image
+    from tile_emu.graph.lower import Progress, Toolchain
+
+
+@dataclass(frozen=True, eq=False)
+class TensorView:
+    """A host tensor before placement: see HostTensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    variable: Variable
+    order: I64 | None
+
+
+class Graph:
+    """Variables, host tensors and a program of compute sets and exchanges for one chip.
+
+    ``tiles``: how many tiles take part, numbers 0..tiles-1 (default: all of the chip's).
+    """
+
+    def __init__(self, chip: Chip, tiles: int | None = None) -> None:
+        self.chip = chip
+        self.tiles = chip.tiles if tiles is None else tiles
+        if not 1 <= self.tiles <= chip.tiles:
+            raise UsageError(f"{chip.name} has {chip.tiles} tiles, {self.tiles} were asked for")
+        self.variables: list[Variable] = []
+        self.tensors: dict[str, TensorView] = {}
+        self.separations: list[tuple[Variable, Variable]] = []
+        self.program: list[ComputeSet | ExchangePhase] = []
+        self._names: set[str] = set()
+
+    def variable(self, name: str, tile: ArrayLike, nbytes: ArrayLike, region: str = "any", align: int = 8) -> Variable:
+        """A variable of n shards: shard i has ``nbytes[i]`` bytes on ``tile[i]``; several may lie on one tile.
+
+        ``region`` "any" or "interleaved"; ``align`` bytes (at least 8 is kept). Raises UsageError.
+        """
+        if name in self._names:
+            raise UsageError(f"there are two variables named '{name}'")
+        made = make_variable(name, tile, nbytes, region, align, len(self.variables), self.tiles)
+        self._names.add(name)
+        self.variables.append(made)
+        return made
+
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        variable: Variable,
+        order: NDArray[np.integer[Any]] | None = None,
+    ) -> None:
+        """Give the host a view of ``variable`` as an array; ``order`` as in HostTensor. Raises UsageError."""
+        self._own(variable)
+        if name in self.tensors:
+            raise UsageError(f"there are two tensors named '{name}'")
+        kind = np.dtype(dtype)
+        if (variable.nbytes % kind.itemsize).any():
+            raise UsageError(f"tensor '{name}': a shard of '{variable.name}' is not a whole number of {kind} elements")
+        elements = int(variable.nbytes.sum(dtype=np.int64)) // kind.itemsize
+        size = int(np.prod(shape, dtype=np.int64))
+        if order is None:
+            if elements != size:
+                raise UsageError(f"tensor '{name}' has {size} elements, its variable holds {elements}")
+            wanted = None
+        else:
+            wanted = np.ascontiguousarray(order, np.int64).reshape(-1)
+            check_order(name, wanted, elements, size)
+        self.tensors[name] = TensorView(name, tuple(int(n) for n in shape), kind, variable, wanted)
+
+    def separate(self, a: Variable, b: Variable) -> None:
+        """Keep shards of ``a`` and ``b`` on one tile out of each other's SRAM elements.
+
+        An element is a bank in region 0 and a pair of banks in region 1. ``a`` may be ``b``: then its shards are kept
+        apart from one another. What one exchange reads and writes on a tile is separated without being asked for.
+        """
+        self._own(a)
+        self._own(b)
+        self.separations.append((a, b))
+
+    def execute(self, name: str) -> ComputeSet:
+        """Append a compute set to the program; add vertices to what is returned."""
+        made = ComputeSet(name, self.tiles)
+        self.program.append(made)
+        return made
+
+    def exchange(self, name: str) -> ExchangePhase:
+        """Append an exchange (barrier and timed rows) to the program; add copies to what is returned."""
+        made = ExchangePhase(name)
+        self.program.append(made)
+        return made
+
+    def lower(self, progress: Progress | None = None, tools: Toolchain | None = None) -> Image:
+        """Place, link, schedule and lay out: the image that a machine loads. The same graph gives the same image.
+
+        ``progress(stage, fraction)`` is called with fraction 0..1. ``tools`` replaces assembler and exchange scheduler
+        (for tests). Raises OutOfTileMemory, IllegalExchange, AssemblyError or UsageError.
+        """
+        from tile_emu.graph.lower import lower
+
+        return lower(self, progress, tools)
+
+    def _own(self, variable: Variable) -> None:
+        if variable.index >= len(self.variables) or self.variables[variable.index] is not variable:
+            raise UsageError(f"variable '{variable.name}' belongs to another graph")

@@ -231,6 +231,31 @@ def test_kernels(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"option": "--chip", "help": "Chip name, see `tile-emu chips`.", "default": "bow"} in kernel["options"]
 
 
+def test_asm_and_disasm_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "small.S"
+    source.write_text(".worker\nstart:\n  setzi $m0, 5\n  { add $m0, $m0, 1\n    fnop }\n  br $m10\n")
+    assert run(["asm", str(source), "--base", "0x4c100"]) == 0
+    *code, symbol = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in code] == ["4c100", "4c104", "4c108", "4c10c"]
+    assert symbol.split() == ["4c100", "start"]
+    words = ",".join("0x" + line.split()[1] for line in code)
+    assert run(["disasm", "--words", words, "--base", "0x4c100"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown] == ["4c100", "4c104", "4c10c"]  # the bundle is one line
+    assert shown[0].endswith("setzi $m0, 5")
+    assert "fnop" in shown[1]
+
+
+def test_asm_errors_name_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "bad.S"
+    source.write_text("nop\nfrobnicate $m0\n")
+    assert run(["asm", str(source)]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "bad.S:2" in err
+    assert run(["asm", str(tmp_path / "missing.S")]) == 2
+
+
 def test_disasm_refuses_nonsense(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--words", "zz"], ["--words", "0x1ffffffff"], ["--words", "1", "--mode", "boss"]):
         assert run(["disasm", *arguments]) == 2
@@ -248,11 +273,20 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["paint"]) == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["chips"], ["kernels"], ["run", "matmul", "--help"]])
-def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], "numpy numba"),
+        (["chips"], "numpy numba"),
+        (["kernels"], "numpy numba"),
+        (["run", "matmul", "--help"], "numpy numba"),
+        (["disasm", "--words", "0x19e00000"], "numba"),
+    ],
+)
+def test_light_commands_import_nothing_heavy(arguments: list[str], heavy: str) -> None:
     program = (
         "import sys; from tile_emu.cli.entry import run; status = run(sys.argv[1:]);"
-        "print([m for m in ('numpy', 'numba') if m in sys.modules], file=sys.stderr); sys.exit(status)"
+        f"print([m for m in '{heavy}'.split() if m in sys.modules], file=sys.stderr); sys.exit(status)"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "[]\n")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tile_emu.asm import assemble, disassemble_one
 from tile_emu.errors import UsageError
 
@@ -36,16 +34,12 @@ def print_disassembly(words: Sequence[str], mode: str, base: str) -> None:
     if mode not in ("worker", "supervisor"):
         raise UsageError(f"--mode '{mode}': choose worker or supervisor")
     values = [_number("word", word) for text in words for word in text.replace(",", " ").split()]
-    _print_code(np.array(values, np.uint32), _base(base), mode)
-
-
-def _print_code(words: np.ndarray[tuple[int], np.dtype[np.uint32]], base: int, mode: str) -> None:
-    index = 0
-    while index < len(words):
-        text, size = disassemble_one(words, index, mode, base)
-        count = min(size // 4, len(words) - index)
-        shown = " ".join(f"{int(word):08x}" for word in words[index : index + count])
-        print(f"{base + 4 * index:05x}  {shown:<17}  {text}")
+    address, index = _base(base), 0
+    while index < len(values):
+        text, size = disassemble_one(values, index, mode, address)
+        count = min(size // 4, len(values) - index)
+        shown = " ".join(f"{word:08x}" for word in values[index : index + count])
+        print(f"{address + 4 * index:05x}  {shown:<17}  {text}")
         index += count
 
 

@@ -44,8 +44,8 @@ def run(arguments: Sequence[str]) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        context = getattr(error, "ctx", None)
-        hint = f" (see '{context.command_path} --help')" if context is not None else ""
+        where = getattr(error, "ctx", None)
+        hint = f" (see '{where.command_path} --help')" if where is not None else ""
         return _say(f"{message()}{hint}", int(getattr(error, "exit_code", 2)))
 
 

@@ -19,8 +19,7 @@ from tile_emu.asm.state import State
 from tile_emu.asm.unit import Reloc, Relocation, Unit
 from tile_emu.errors import AssemblyError, UsageError
 from tile_emu.isa.csr import csrs_by_name
-from tile_emu.isa.registers import parse_register
-from tile_emu.isa.table import ARCHITECTURES, COISSUE, Form, table
+from tile_emu.isa.table import ARCHITECTURES, COISSUE, Form
 
 _RELOC_OF_KIND = {
     "Rel8": Reloc.ABS8,
@@ -49,7 +48,7 @@ class _Instruction:
 @functools.lru_cache(maxsize=4096)
 def _destinations(form: Form, registers: tuple[int, ...]) -> frozenset[tuple[str, int]]:
     """Registers written: (file, number), groups register by register; the zero registers count."""
-    found = set()
+    found: set[tuple[str, int]] = set()
     for operand, value in zip(form.operands, registers):
         if operand.writes and operand.meaning.is_register:
             found.update((operand.meaning.file, value + k) for k in range(operand.meaning.group))
@@ -101,7 +100,7 @@ class Assembler:
             self._bundle, self._bundle_start = [], location
         elif text == "}":
             self._close_bundle(location)
-        elif text[0] == "." or "=" in text and self.directives.is_assignment(text):
+        elif text[0] == "." or ("=" in text and self.directives.is_assignment(text)):
             if self._bundle is not None and not self.directives.allowed_in_bundle(text):
                 raise location.error("a directive cannot stand inside a bundle", text)
             self.directives.run(text, location)
@@ -156,7 +155,7 @@ class Assembler:
         return Symbolic(here.base, here.offset + 4 * len(self._bundle)) if self._bundle else here
 
     def _unknown(self, mnemonic: str) -> str:
-        near = difflib.get_close_matches(mnemonic, self._known, n=1)
+        near = difflib.get_close_matches(mnemonic, self._known, n=1, cutoff=0.75)
         return f"unknown instruction `{mnemonic}`" + (f", did you mean `{near[0]}`?" if near else "")
 
     def _select(self, mnemonic: str, arguments: list[Argument], text: str, location: Location) -> tuple[Pattern, ...]:
@@ -197,7 +196,7 @@ class Assembler:
         """A payload's number if it is known already."""
         if isinstance(payload, CsrName):
             return self._csr(payload.name, mnemonic, text, location)
-        value = self.state.try_evaluate(payload, location)  # type: ignore[arg-type]
+        value = self.state.try_evaluate(payload, location)
         return value if isinstance(value, int) else None
 
     def _fill(
@@ -408,6 +407,3 @@ def assemble_unit(text: str, file: str, architecture: str, include: Iterable[str
         return Assembler(file, architecture, include).run(text)
     except RecursionError:
         raise AssemblyError("expression or macro is nested too deeply", file) from None
-
-
-__all__ = ["Assembler", "assemble_unit", "parse_register", "table"]

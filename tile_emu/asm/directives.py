@@ -13,7 +13,7 @@ from tile_emu.asm.macros import MacroLayer, split_arguments
 from tile_emu.asm.source import Location
 from tile_emu.asm.state import State
 from tile_emu.asm.unit import Reloc, Relocation
-from tile_emu.isa.table import NOP
+from tile_emu.isa.table import NOP, Form, table
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_.$][\w.$]*)\s*=(?![=>])\s*(.+)\Z", re.DOTALL)
 _SIZES = {
@@ -356,7 +356,5 @@ def _unescape(text: str) -> bytes:
     return bytes(out + text[position:].encode())
 
 
-def _nop_form():  # type: ignore[no-untyped-def]
-    from tile_emu.isa.table import table
-
+def _nop_form() -> Form:
     return table().by_name["setzi_mmmn_zi"]

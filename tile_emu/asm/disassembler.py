@@ -132,7 +132,7 @@ def _independent(forms: tuple[Form, ...], pair: tuple[int, int]) -> bool:
     """Whether the two halves of a bundle write different registers, as the assembler demands."""
     written = []
     for form, word in zip(forms, pair):
-        registers = set()
+        registers: set[tuple[str, int]] = set()
         for operand, value in zip(form.operands, form.extract(word)):
             if operand.writes and operand.meaning.is_register:
                 registers.update((operand.meaning.file, value + k) for k in range(operand.meaning.group))

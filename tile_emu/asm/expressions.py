@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,9 +23,9 @@ class Symbolic:
     offset: int
 
 
-Value = Union[int, Symbolic]
+Value: TypeAlias = int | Symbolic
 # int | Symbolic | ("sym", name) | ("un", op, node) | ("bin", op, node, node)
-Node = Union[int, Symbolic, tuple[str, ...], tuple[str, str, "Node"], tuple[str, str, "Node", "Node"]]
+Node: TypeAlias = int | Symbolic | tuple[Any, ...]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -241,9 +241,9 @@ def evaluate(node: Node, lookup: Callable[[str], Value]) -> Value:
     if node[0] == "sym":
         return lookup(str(node[1]))
     if node[0] == "un":
-        value = evaluate(node[2], lookup)  # type: ignore[arg-type]
+        value = evaluate(node[2], lookup)
         if not isinstance(value, int):
             raise ExpressionError(f"unary `{node[1]}` of an address")
         return {"-": -value, "+": value, "~": ~value, "!": int(not value)}[str(node[1])]
-    left = evaluate(node[2], lookup)  # type: ignore[arg-type]
-    return _combine(str(node[1]), left, evaluate(node[3], lookup))  # type: ignore[misc,arg-type]
+    left = evaluate(node[2], lookup)
+    return _combine(str(node[1]), left, evaluate(node[3], lookup))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tile_emu.asm.code import Code
-from tile_emu.asm.source import Location
 from tile_emu.asm.unit import Reloc, Relocation, Symbol, Unit
-from tile_emu.errors import AssemblyError, TileEmuError
+from tile_emu.errors import TileEmuError
 
 _UNIT_ALIGN = 8
 
@@ -170,7 +169,3 @@ def _symbols(placement: _Placement, known: dict[str, int]) -> dict[str, int]:
                 if value is not None and (symbol.binding != "local" or name not in known):
                     found.setdefault(name, value)
     return found
-
-
-Linker = Callable[[Sequence[Unit], int], Code]
-__all__ = ["AssemblyError", "LinkError", "Location", "apply_relocation", "link"]

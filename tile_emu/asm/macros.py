@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tile_emu.asm.source import Location, Statement, split_line, statements
-from tile_emu.errors import AssemblyError
 
 MAX_DEPTH = 400  # macro expansions inside one another
 MAX_STATEMENTS = 20_000_000  # expanded statements of one source: stops runaway repetition
@@ -426,6 +425,3 @@ def _condition_tests(layer: MacroLayer) -> dict[str, Callable[[str, Location], b
         ".ifeqs": compare,
         ".ifnes": lambda rest, at: not compare(rest, at),
     }
-
-
-__all__ = ["AssemblyError", "Macro", "MacroLayer", "Parameter", "split_arguments"]

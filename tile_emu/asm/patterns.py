@@ -71,7 +71,7 @@ def _short_memory(form: Form) -> tuple[Signature, tuple[Slot, ...]] | None:
 
 def _add_aliases(found: dict[tuple[str, Signature], list[Pattern]]) -> None:
     by_name = table().by_name
-    arg0, arg1, arg2 = (ARG, 0), (ARG, 1), (ARG, 2)
+    arg0, arg1 = (ARG, 0), (ARG, 1)
     zero, azeros, mzero = (CONST, 0), (CONST, AZEROS), (CONST, MZERO)
     aliases: list[tuple[str, Signature, str, tuple[Slot, ...]]] = [
         ("nop", (), "setzi_mmmn_zi", ((CONST, 14), zero)),

@@ -35,7 +35,7 @@ def preprocess(
         return text
     from pcpp import Preprocessor
 
-    class _Preprocessor(Preprocessor):  # type: ignore[misc]
+    class _Preprocessor(Preprocessor):
         def on_error(self, file: str, line: int, msg: str) -> None:
             raise AssemblyError(msg, str(file), int(line))
 
@@ -52,6 +52,7 @@ def preprocess(
 
     processor = _Preprocessor()
     processor.line_directive = "#line"
+    processor.rewrite_paths = []  # file names in errors stay as the user gave them
     for directory in (*include, INCLUDE_DIRECTORY):
         processor.add_path(str(directory))
     for name, value in (define or {}).items():

@@ -141,14 +141,16 @@ def test_self_separation():
     assert len(set.union(*places)) == 3
 
 
-def test_only_tiles_that_exchange_pay_for_separation():
+@pytest.mark.parametrize("idle", [0, 1, 2])
+def test_only_tiles_that_exchange_pay_for_separation(idle):
     graph = Graph(load_chip("bow"), 3)
     a, b = graph.variable("a", [0, 1, 2], 64), graph.variable("b", [0, 1, 2], 64)
-    exchange = graph.exchange("ring")
-    exchange.copy(Pointer(a, [0, 1]), Pointer(b, [1, 0]), 64)
+    one, two = sorted({0, 1, 2} - {idle})
+    graph.exchange("swap").copy(Pointer(a, [one, two]), Pointer(b, [two, one]), 64)
     placed = blocks(graph.lower(tools=fake_tools()))
-    assert not elements(*placed["a", 0][1:]) & elements(*placed["b", 0][1:])
-    assert {placed["a", 2][1], placed["b", 2][1]} == {END - 64, END - 128}
+    for tile in (one, two):
+        assert not elements(*placed["a", tile][1:]) & elements(*placed["b", tile][1:])
+    assert {placed["a", idle][1], placed["b", idle][1]} == {END - 64, END - 128}
 
 
 def test_every_signature_is_placed():

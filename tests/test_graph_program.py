@@ -120,7 +120,7 @@ def test_sources_once_and_in_order_of_use():
 def test_missing_entry():
     graph = Graph(load_chip("bow"), 1)
     graph.execute("c").add(Codelet("gone", Path("gone.S"), "gone", ()), 0)
-    with pytest.raises(UsageError, match=r"codelet 'gone': gone.S has no label 'gone'"):
+    with pytest.raises(UsageError, match=r"codelet 'gone': gone.S has no global label 'gone'"):
         graph.lower(tools=fake_tools())
 
 

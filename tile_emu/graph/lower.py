@@ -125,7 +125,7 @@ def _assemble(chip: Chip, codelets: list[Codelet], tools: Toolchain) -> _Code:
     code = tools.assemble(paths=sources, architecture=chip.architecture, base=chip.memory.base)
     for codelet in codelets:
         if codelet.entry not in code.symbols:
-            raise UsageError(f"codelet '{codelet.name}': {codelet.source} has no label '{codelet.entry}'")
+            raise UsageError(f"codelet '{codelet.name}': {codelet.source} has no global label '{codelet.entry}'")
     files = tuple(dict.fromkeys(str(file) for file in code.line_file))
     number = {file: i for i, file in enumerate(files)}
     lines = LineTable(

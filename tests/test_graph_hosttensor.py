@@ -52,6 +52,7 @@ def test_every_element_at_its_byte(shards, dtype, padding, random):
     assert tensor.unpack(memory).tobytes() == array.tobytes()
 
 
+@pytest.mark.nojit
 def test_identity_order_and_shape():
     tensor, _ = placed((2, 3, 4), np.float16, [3, 1, 0], 16)
     memory = np.zeros((4, SIZE), np.uint8)
@@ -60,6 +61,7 @@ def test_identity_order_and_shape():
     assert (tensor.unpack(memory) == array[:, :, ::-1]).all()
 
 
+@pytest.mark.nojit
 def test_a_replicated_element_is_written_everywhere():
     tensor, _ = placed((2,), np.float32, [0, 1], 8, np.array([0, 1, 1, 0]))
     memory = np.zeros((4, SIZE), np.uint8)

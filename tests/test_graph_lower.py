@@ -107,3 +107,13 @@ def test_missing_source(tmp_path):
     graph.execute("c").add(Codelet("x", tmp_path / "x.S", "x", ()), 0)
     with pytest.raises(UsageError, match=r"x\.S"):
         graph.lower()
+
+
+def test_empty_exchange_and_multicast_that_includes_its_sender():
+    graph = Graph(load_chip("bow"), 16)
+    a, b = graph.variable("a", 3, 64), graph.variable("b", np.arange(16), 64)
+    graph.exchange("nothing")
+    graph.exchange("all").copy(Pointer(a), Pointer(b, np.arange(16)), 64)
+    image = graph.lower()
+    assert [len(transfers) for _, transfers in image.exchanges] == [0, 1]
+    assert (image.memory_map.row_address[0] == 0).all() and (image.memory_map.row_address[1] > 0).all()

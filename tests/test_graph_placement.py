@@ -110,6 +110,7 @@ def lowered(fill):
     return blocks(graph.lower(tools=fake_tools()))
 
 
+@pytest.mark.nojit
 def test_top_down_and_tight():
     placed = lowered(lambda g: [g.variable("a", [0, 1], 100), g.variable("b", 0, 50)])
     assert placed["a", 0] == (0, END - 104, 100)
@@ -117,6 +118,7 @@ def test_top_down_and_tight():
     assert placed["b", 0] == (0, END - 160, 50)
 
 
+@pytest.mark.nojit
 def test_separated_variables_do_not_waste_the_gap():
     """Two separated halves of a region fit exactly, and a variable without conflicts fills what is left between."""
 
@@ -132,6 +134,7 @@ def test_separated_variables_do_not_waste_the_gap():
     assert min(address for _, address, _ in placed.values()) == SPLIT
 
 
+@pytest.mark.nojit
 def test_self_separation():
     def fill(graph):
         a = graph.variable("a", [0, 0, 0], 64)

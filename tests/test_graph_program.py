@@ -96,6 +96,7 @@ def address_of(image, name, shard):
     return int(where.address[(where.name_index == where.names.index(name)) & (where.shard == shard)][0])
 
 
+@pytest.mark.nojit
 def test_empty_graph_still_has_a_program():
     image = Graph(load_chip("gc2"), 2).lower(tools=fake_tools())
     base = load_chip("gc2").memory.base
@@ -197,6 +198,7 @@ def test_memory_used():
     assert image.memory_map.by_variable(2) == [("a", 64), ("b", 32)]
 
 
+@pytest.mark.nojit
 def test_fill_agrees_with_encode():
     """Vectorised operands against the form's own encoder, over a form with a split field."""
     for name, values in (
@@ -210,5 +212,6 @@ def test_fill_agrees_with_encode():
         fill(table().by_name["setzi_mmmn_zi"], [0, np.array([1 << 20])])
 
 
+@pytest.mark.nojit
 def test_within_groups():
     assert within_groups(np.array([3, 1, 3, 3, 1, 2])).tolist() == [0, 0, 1, 2, 1, 0]

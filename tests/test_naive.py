@@ -72,7 +72,7 @@ def test_tapack_and_pace_vectors() -> None:
     tile = run("tapack $m4:5,$m0,$m1,$m2", m={0: 0x080010, 1: 0x0A0020, 2: 0x0C5678})
     assert tile.workers[0].m[4:6] == [0xCF080010, 0x314A0020]
     tile = run(
-        "tapack $m4:5,$m0,$m1,$m2\nld2x64pace $a0:1,$a2:3,$m4:5+=,$m3,0b1101".replace("0b1101", "13"),
+        "tapack $m4:5,$m0,$m1,$m2\nld2x64pace $a0:1,$a2:3,$m4:5+=,$m3,0b1101",
         m={0: 0x080010, 1: 0x0A0018, 2: 0x0C5678, 3: 0x00100401},
     )
     assert tile.workers[0].m[4:6] == [0xCF080018, 0x314A0020]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from tests.naive import numbers as fp
-from tests.naive.floating import NANOO, elements, halves, pack
+from tests.naive.floating import NANOO, elements, halves, pack, quiet
 from tests.naive.memory import Effects, put_words
 from tests.naive.numbers import F16, F32, Flags, Number
 from tests.naive.state import Worker
@@ -67,7 +67,8 @@ def drain(worker: Worker, ins: Instruction) -> Effects | None:
     nanoo = bool(worker.fp_ctl & NANOO)
 
     def narrow(indices: list[int]) -> list[int]:
-        return pack([fp.to_f16(fp.decode(worker.acc[i], F32), flags, nanoo) for i in indices])
+        values = quiet([fp.decode(worker.acc[i], F32) for i in indices], flags)
+        return pack([fp.to_f16(x, flags, nanoo) for x in values])
 
     if match := re.fullmatch(r"(f16|f32)v2gina", ins.mnemonic):
         first = {0: 0, 1: 1, 2: 16, 3: 17}[ops[2].value % 4]
@@ -173,7 +174,8 @@ def _move_half(
     out = [bits for i, group in enumerate(sets) for bits in group.move(units, words[2 * i : 2 * i + 2])]
     if form[2] == "h":
         nanoo = bool(worker.fp_ctl & NANOO)
-        out = pack([fp.to_f16(fp.decode(bits, F32), flags, nanoo) for bits in out])
+        values = quiet([fp.decode(bits, F32) for bits in out], flags)
+        out = pack([fp.to_f16(x, flags, nanoo) for x in values])
     return out
 
 

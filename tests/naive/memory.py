@@ -168,7 +168,7 @@ def _advance(address: int, size: int, selector: int, strides: int) -> int:
         return (address + size) % ADDRESS
     stride = strides // 1024 ** (selector - 1) % 1024
     stride = stride - 1024 if stride >= 512 else stride
-    return (address + size * stride) % ADDRESS
+    return int((address + size * stride) % ADDRESS)
 
 
 def pace(worker: Worker, memory: Memory, ins: Instruction) -> Effects | None:

@@ -20,7 +20,7 @@ class Format:
 
     @property
     def infinity(self) -> int:
-        return (2**self.exponent - 1) * int(2**self.fraction)
+        return int(2**self.exponent - 1) * int(2**self.fraction)
 
     @property
     def sign(self) -> int:

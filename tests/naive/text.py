@@ -14,7 +14,7 @@ _NAMES = {
 
 #: Numbers of the control and status registers the programs name (upper-space ones minus 256, as uget/uput take them).
 CSR = {
-    "WSR": 1, "VERTEX_BASE": 2, "WORKER_BASE": 3, "REPEAT_COUNT": 4,
+    "WSR": 1, "SSR": 1, "VERTEX_BASE": 2, "WORKER_BASE": 3, "REPEAT_COUNT": 4,
     "CR": 2, "TILE_ID": 3, "FP_ICTL": 0x20, "CCCSLOAD": 0x50, "COUNT_L": 0x60, "SCOUNT_L": 0x60,
     "INCOMING_DCOUNT": 0xA6,
     "FP_STS": 0, "FP_CLR": 1, "FP_CTL": 2, "PRNG_0_0": 3, "PRNG_0_1": 4, "PRNG_1_0": 5, "PRNG_1_1": 6, "PRNG_SEED": 7,
@@ -80,7 +80,7 @@ def operand(text: str) -> Operand:
         if rest in ("BL", "BU", "B"):
             return Operand(name[0], first, 1, rest)
         return Operand(name[0], first, int(rest) - first + 1 if rest else 1)
-    if re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", text):
+    if re.fullmatch(r"-?(0x[0-9a-fA-F]+|0b[01]+|\d+)", text):
         return Operand("imm", int(text, 0))
     return Operand("text", text=text)
 

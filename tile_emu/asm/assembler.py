@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tile_emu.asm.directives import Directives
-from tile_emu.asm.expressions import ExpressionError, Symbolic, Value, evaluate
+from tile_emu.asm.expressions import ExpressionError, Node, Symbolic, Value, evaluate
 from tile_emu.asm.macros import MacroLayer
 from tile_emu.asm.operands import Argument, CsrName, OperandError, Payload, parse_operand
-from tile_emu.asm.patterns import ARG, CONST, CSR_SPACE, Pattern, expectation, lookup, patterns
+from tile_emu.asm.patterns import ARG, CONST, CSR_SPACE, NEG, Pattern, expectation, lookup, patterns, suffix_problem
 from tile_emu.asm.repeat import check_repeats
 from tile_emu.asm.source import Location
 from tile_emu.asm.state import State
-from tile_emu.asm.unit import Reloc, Relocation, Unit
+from tile_emu.asm.unit import ABSOLUTE, Reloc, Relocation, Unit
 from tile_emu.errors import AssemblyError, UsageError
 from tile_emu.isa.csr import csrs_by_name
-from tile_emu.isa.table import ARCHITECTURES, COISSUE, Form
+from tile_emu.isa.table import ARCHITECTURES, COISSUE, Form, Operand
 
 _RELOC_OF_KIND = {
     "Rel8": Reloc.ABS8,
@@ -30,6 +30,7 @@ _RELOC_OF_KIND = {
 }
 _CONSTANT_BITS = 20  # setzi part of ldconst
 _WORD = 0xFFFFFFFF
+_NEGATED_LIMIT = 32767  # of `sub $d, $s, imm`, which is an add
 
 
 @dataclass(slots=True)
@@ -72,6 +73,11 @@ class Assembler:
         self._bundle_start: Location | None = None
         self._deferred: list[tuple[int, int, bool, _Instruction]] = []
         self._known = patterns()
+
+    def predefine(self, symbols: Mapping[str, int]) -> None:
+        """Define absolute symbols before the source is read."""
+        for name, value in symbols.items():
+            self.state.set_symbol(name, str(value), Location("<define>", 0))
 
     def run(self, text: str) -> Unit:
         self.layer.push(text, self.unit.file)
@@ -166,7 +172,8 @@ class Assembler:
         if found is None:
             group = lookup(mnemonic, signature)
             if not group:
-                raise location.error(f"{mnemonic} takes {expectation(mnemonic)}", text)
+                problem = suffix_problem(mnemonic, signature)
+                raise location.error(f"{mnemonic}: {problem}" if problem else self._explain(mnemonic, signature), text)
             if state.check_mode:
                 fitting = tuple(p for p in group if p.form.mode in (state.mode, "both"))
                 if not fitting:
@@ -180,11 +187,20 @@ class Assembler:
             self._selected[key] = found
         return found
 
+    def _explain(self, mnemonic: str, signature: tuple[str, ...]) -> str:
+        counts = {len(known) for known in self._known[mnemonic]}
+        amount = "too few operands, " if len(signature) < min(counts) else ""
+        amount = "too many operands, " if len(signature) > max(counts) else amount
+        return f"{amount}{mnemonic} takes {expectation(mnemonic)}"
+
     def _encode(self, mnemonic: str, arguments: list[Argument], text: str, location: Location) -> _Instruction:
         group = self._select(mnemonic, arguments, text, location)
         payloads = [argument[1] for argument in arguments]
         for position, payload in enumerate(payloads):
             if not isinstance(payload, int):
+                if mnemonic == "run" and not isinstance(payload, CsrName):
+                    # a symbol is an address relative to the base of memory, which only the linker knows
+                    return _Instruction(group[0].form, None, 0, (group, payloads), location, text)
                 resolved = self._resolve(payload, mnemonic, text, location)
                 if resolved is None:
                     return _Instruction(group[0].form, None, 0, (group, payloads), location, text)
@@ -216,8 +232,7 @@ class Assembler:
             return form.encode(values)
         except UsageError as error:
             if not self.state.check_operands:
-                loose = [v & ~o.meaning.step if o.meaning.is_register else v for v, o in zip(values, form.operands)]
-                return form.encode(loose)
+                return form.encode([_cut(operand, value) for operand, value in zip(form.operands, values)])
             raise location.error(str(error), text) from None
 
     def _csr(self, name: str, mnemonic: str, text: str, location: Location) -> int:
@@ -366,6 +381,8 @@ class Assembler:
                 numbers.append(self._csr(payload.name, group[0].form.mnemonic, text, location))
                 continue
             value: Value = evaluate(payload, self.state.final_lookup)
+            if group[0].form.mnemonic == "run" and isinstance(value, int) and _names_symbol(payload):
+                value = Symbolic(ABSOLUTE, value)
             if isinstance(value, Symbolic):
                 symbols[position] = value
                 value = 0
@@ -392,8 +409,24 @@ def _values(pattern: Pattern, payloads: list[Payload]) -> tuple[int, ...]:
             continue
         payload = payloads[index]
         assert isinstance(payload, int)
+        if source == NEG and not -_NEGATED_LIMIT <= payload <= _NEGATED_LIMIT:
+            raise ExpressionError(f"value {payload} is outside -{_NEGATED_LIMIT}..{_NEGATED_LIMIT}")
         found.append(payload if source == ARG else -payload)
     return tuple(found)
+
+
+def _cut(operand: Operand, value: int) -> int:
+    """A value that does not fit made to fit by dropping bits (``.allow_invalid_operands``)."""
+    kind = operand.meaning
+    width = sum(bits for _, _, bits in operand.parts)
+    value = value >> kind.shift & (1 << width) - 1
+    if kind.signed and value > kind.high:
+        value -= 1 << width
+    return (value & ~kind.step if kind.is_register else value) << kind.shift
+
+
+def _names_symbol(node: Node | CsrName) -> bool:
+    return isinstance(node, tuple) and (node[0] == "sym" or any(_names_symbol(part) for part in node[1:]))
 
 
 def _is_fnop(instruction: _Instruction) -> bool:
@@ -401,9 +434,20 @@ def _is_fnop(instruction: _Instruction) -> bool:
     return instruction.form is fnop.form and instruction.values == _values(fnop, [])
 
 
-def assemble_unit(text: str, file: str, architecture: str, include: Iterable[str | Path] = ()) -> Unit:
-    """Assemble a source text (already through the C preprocessor) into a unit; raises AssemblyError."""
+def assemble_unit(
+    text: str,
+    file: str,
+    architecture: str,
+    include: Iterable[str | Path] = (),
+    symbols: Mapping[str, int] | None = None,
+) -> Unit:
+    """Assemble a source text (already through the C preprocessor) into a unit; raises AssemblyError.
+
+    ``symbols`` are absolute symbols defined beforehand.
+    """
     try:
-        return Assembler(file, architecture, include).run(text)
+        assembler = Assembler(file, architecture, include)
+        assembler.predefine(symbols or {})
+        return assembler.run(text)
     except RecursionError:
         raise AssemblyError("expression or macro is nested too deeply", file) from None

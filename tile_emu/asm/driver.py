@@ -64,8 +64,18 @@ def assemble_units(
         if wanted:
             directories = [*include] if text is not None else [Path(name).parent, *include]
             content = preprocess(content, name, define, directories)
-        units.append(assemble_unit(content, name, architecture, include))
+        units.append(assemble_unit(content, name, architecture, include, {} if wanted else _as_symbols(define)))
     return units
+
+
+def _as_symbols(define: Mapping[str, Any] | None) -> dict[str, int]:
+    """Definitions for a source that the preprocessor does not see: absolute symbols, True and None being 1."""
+    symbols = {}
+    for name, value in (define or {}).items():
+        if value is not None and not isinstance(value, int):
+            raise UsageError(f"define {name}: a source without preprocessor takes numbers, not {value!r}")
+        symbols[name] = 1 if value is None else int(value)
+    return symbols
 
 
 def assemble(
@@ -82,7 +92,8 @@ def assemble(
 
     Several files are concatenated, each starting 8-byte aligned; labels that are not ``.globl`` are local to their
     file. Files ending in ``.S`` go through the C preprocessor (``define``, ``include``), text does if it has
-    ``#define``-like directives or either argument is given; ``preprocessor`` forces it on or off.
+    ``#define``-like directives or either argument is given; ``preprocessor`` forces it on or off. Without it
+    ``define`` makes absolute symbols.
     Raises AssemblyError (file and line) for bad source, UsageError for bad arguments.
     """
     units = assemble_units(

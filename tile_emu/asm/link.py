@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tile_emu.asm.code import Code
-from tile_emu.asm.unit import Reloc, Relocation, Symbol, Unit
+from tile_emu.asm.unit import ABSOLUTE, Reloc, Relocation, Symbol, Unit
 from tile_emu.errors import TileEmuError
 
 _UNIT_ALIGN = 8
@@ -109,6 +109,8 @@ def _where(symbol: Symbol) -> str:
 
 def _target(placement: _Placement, number: int, relocation: Relocation, known: dict[str, int]) -> int:
     unit = placement.units[number]
+    if relocation.symbol == ABSOLUTE:
+        return relocation.addend
     if isinstance(relocation.symbol, int):
         start = placement.address[number][relocation.symbol]
         if start is None:

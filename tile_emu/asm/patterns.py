@@ -29,6 +29,7 @@ CSR_SPACE = {
 # The signed immediate is tried before the unsigned one, the low 12 bits before the high ones.
 _PREFERENCE = {"imm16si": 0, "imm16zi": 1, "imm12zi": 0, "imm12iz": 1}
 _FORCED = ("add", "cmpeq", "max", "min", "sub")
+_SUFFIXES = "+=>@"  # characters of register suffixes
 _BASE_ONLY = "stm32step"  # its suffix is optional
 
 
@@ -144,8 +145,25 @@ def lookup(mnemonic: str, signature: Signature) -> tuple[Pattern, ...]:
 
 
 def _as_main(letter: str) -> str:
-    head, suffix = letter.rstrip("+=>@"), letter[len(letter.rstrip("+=>@")) :]
+    head, suffix = letter.rstrip(_SUFFIXES), letter[len(letter.rstrip(_SUFFIXES)) :]
     return {"A": "M", "AP": "MP"}.get(head, head) + suffix
+
+
+def suffix_problem(mnemonic: str, signature: Signature) -> str | None:
+    """What is wrong if only the suffixes (+=, ++, >>, @) keep a signature from fitting."""
+    bare = tuple(letter.rstrip(_SUFFIXES) for letter in signature)
+    for known in patterns()[mnemonic]:
+        heads = tuple(letter.rstrip(_SUFFIXES) for letter in known)
+        if heads == bare or heads[:1] + tuple(map(_as_main, bare[1:])) == heads:
+            for position, (got, wanted) in enumerate(zip(signature, known)):
+                suffix = wanted[len(wanted.rstrip(_SUFFIXES)) :]
+                if got[len(got.rstrip(_SUFFIXES)) :] != suffix:
+                    return (
+                        f"operand {position + 1} needs the suffix {suffix}"
+                        if suffix
+                        else (f"operand {position + 1} takes no suffix")
+                    )
+    return None
 
 
 def expectation(mnemonic: str) -> str:
@@ -155,7 +173,7 @@ def expectation(mnemonic: str) -> str:
     for signature in patterns()[mnemonic]:
         parts = []
         for letter in signature:
-            head = letter.rstrip("+=>@")
+            head = letter.rstrip(_SUFFIXES)
             parts.append(words.get(head, f"$a:{head}") + letter[len(head) :])
         shown.append("`" + (", ".join(parts) or "nothing") + "`")
     return " or ".join(dict.fromkeys(shown))

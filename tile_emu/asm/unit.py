@@ -11,6 +11,9 @@ from tile_emu.isa.table import Form
 SECTION_ALIGN = 8  # code and data start at least this aligned: rpt bodies and 64-bit loads need it
 
 
+ABSOLUTE = ""  # symbol of a relocation whose target is its addend alone
+
+
 class Reloc(enum.IntEnum):
     """Relocation types of the object format (assembly_syntax.md section 9)."""
 
@@ -36,7 +39,7 @@ class Relocation:
 
     offset: int
     kind: Reloc
-    symbol: str | int  # name, or section number for the start of a section
+    symbol: str | int  # name, section number for the start of a section, or ABSOLUTE
     addend: int
     location: Location
 

@@ -15,8 +15,14 @@ _FORBIDDEN = ("control", "system")
 
 def check_repeats(state: State) -> None:
     """Raise AssemblyError for the first ``rpt`` whose body is misaligned or holds what a body may not hold."""
+    unresolved = [
+        {relocation.offset for relocation in section.relocations if relocation.kind == Reloc.ABS8}
+        for section in state.unit.sections
+    ]
     for number, index in state.repeats:
         section = state.unit.sections[number]
+        if section.instruction_offset[index] in unresolved[number]:
+            continue  # the size is left to the linker
         problem = _check(section, index)
         if problem is not None:
             raise problem
@@ -25,8 +31,6 @@ def check_repeats(state: State) -> None:
 def _check(section: Section, index: int) -> AssemblyError | None:
     offset, location = section.instruction_offset[index], section.instruction_place[index]
     bundled = section.in_bundle[index]
-    if any(r.offset == offset and r.kind == Reloc.ABS8 for r in section.relocations):
-        return None  # the size is left to the linker
     size = (int.from_bytes(section.data[offset : offset + 4], "little") & _SIZE_MASK) + 1
     start = offset + (8 if bundled else 4)
     if start % _BODY_ALIGN:

@@ -61,7 +61,7 @@ class Operand:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object per row: compared and hashed by identity
 class Form:
     """One instruction form (a row of the table). ``index`` is the row number and serves as the opcode everywhere."""
 
@@ -77,8 +77,8 @@ class Form:
     operands: tuple[Operand, ...]
     match: int
     mask: int
-    text_operands: tuple[tuple[int, str], ...] = field(compare=False, repr=False)  # (operand index, suffix) as written
-    _plan: tuple[tuple[int, int, int, int, tuple[tuple[int, int, int], ...]], ...] = field(compare=False, repr=False)
+    text_operands: tuple[tuple[int, str], ...] = field(repr=False)  # (operand index, suffix) as written
+    _plan: tuple[tuple[int, int, int, int, tuple[tuple[int, int, int], ...]], ...] = field(repr=False)
 
     def encode(self, values: Sequence[int], coissue: bool = False) -> int:
         """The 32-bit word of this form.

@@ -29,6 +29,9 @@ class FakePlan:
     k_splits: int = 1
     table: tuple[int, ...] = (1, 2)
 
+    def describe(self) -> str:
+        return "grid_m 2\nsecond line"
+
 
 def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **_: Any) -> types.SimpleNamespace:
     out = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float16 if dtype == "f16" else np.float32)

@@ -13,6 +13,7 @@ from tile_emu.chips import load_chip
 from tile_emu.errors import UsageError
 from tile_emu.profile import Recording, Summary, summarise
 from tile_emu.profile.atomic import replacing, require_writable
+from tile_emu.profile.summary import Histogram
 
 pytestmark = pytest.mark.nojit
 
@@ -53,13 +54,19 @@ def test_peak_depends_on_dtype() -> None:
 
 def test_histogram_counts_every_tile_once() -> None:
     histogram = small_summary().histogram
-    assert histogram.idle == 2
+    assert histogram.idle == 1470  # of the whole chip, not only of the four that the program was laid out on
     # 90 and 65 of 500 turns: 0.18 and 0.13, bins of 2 % up to 20 %.
     assert histogram.edges[-1] == pytest.approx(0.2)
     assert histogram.counts == (0, 0, 0, 0, 0, 0, 1, 0, 0, 1)
     lines = histogram.lines()
-    assert lines[0].split() == ["idle", "#" * 40, "2"]
-    assert lines[7].split() == ["12..14", "%", "#" * 20, "1"]
+    assert lines[0].split() == ["idle", "1,470"]
+    assert lines[6].split() == ["10..12", "%", "0"]
+    assert lines[7].split() == ["12..14", "%", "#" * 40, "1"]
+
+
+def test_histogram_bars_are_in_proportion() -> None:
+    lines = Histogram((0.0, 0.1, 0.2, 0.3), (1000, 250, 1), 0).lines()
+    assert [line.count("#") for line in lines] == [0, 40, 10, 1]  # too few for a bar in proportion, but not nothing
 
 
 def test_supersteps_in_program_order() -> None:
@@ -81,7 +88,7 @@ def test_nothing_ran() -> None:
     empty = Recording.zeros(load_chip("gc2"), 3, ("only",), (), "test")
     summary = summarise(empty, useful_macs=0, dtype="f16", sram_bytes=np.zeros(3, np.int64))
     assert (summary.cycles, summary.tiles_used, summary.issue_utilisation, summary.tile_balance) == (0, 0, 0.0, 0.0)
-    assert summary.histogram.idle == 3
+    assert summary.histogram.idle == 1216
     assert summary.lines()
 
 

@@ -110,7 +110,7 @@ def run_matmul(options: Options) -> bool:
     if options.as_json:
         print(json.dumps(document, indent=2))
     else:
-        print("\n".join(_text(document, summary, check, options)))
+        print("\n".join(_text(document, result.plan.describe(), summary, check, options)))
     return check.ok
 
 
@@ -146,14 +146,14 @@ def _document(
     }
 
 
-def _text(document: Mapping[str, Any], summary: Summary, check: Check, options: Options) -> list[str]:
+def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:
     """The report for people."""
     chip = load_chip(options.chip)
     emulation = document["emulation"]
     lines = [
         f"matmul       C[{document['m']}, {document['n']}] = A[{document['m']}, {document['k']}] . "
         f"B[{document['k']}, {document['n']}], {options.dtype}, on {chip.title}, {chip.tiles:,} tiles",
-        *_plan_lines(document["plan"]),
+        *_plan_lines(plan),
         f"check        {check.line()}",
         *summary.lines(),
         f"emulation    {emulation['wall_s']:.2f} s, {emulation['instructions']:,} instructions, "
@@ -173,17 +173,10 @@ def _text(document: Mapping[str, Any], summary: Summary, check: Check, options: 
     return lines
 
 
-def _plan_lines(plan: Mapping[str, Any]) -> list[str]:
-    """The plan's figures, several to a line."""
-    figures = [f"{name} {_figure(value)}" for name, value in plan.items() if not isinstance(value, (dict, list))]
-    return [
-        ("plan         " if first == 0 else "             ") + ", ".join(figures[first : first + 6])
-        for first in range(0, len(figures), 6)
-    ]
-
-
-def _figure(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _plan_lines(plan: str) -> list[str]:
+    """The planner's own words, one figure-laden line after another."""
+    first, *rest = plan.splitlines()
+    return [f"plan         {first}", *(f"             {line}" for line in rest)]
 
 
 def _plain(plan: Any) -> dict[str, Any]:

@@ -42,16 +42,16 @@ class Histogram:
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
-    idle: int  # tiles of the machine on which no worker issued anything
+    idle: int  # tiles of the chip on which no worker issued anything
 
     def lines(self) -> list[str]:
-        """One text line for each bin."""
-        most = max(*self.counts, self.idle, 1)
-        rows = [("idle", self.idle)] if self.idle else []
+        """One text line for each bin, the idle tiles first (without a bar: they would dwarf the rest)."""
+        most = max(*self.counts, 1)
+        rows = [("idle", "", self.idle)]
         for low, high, count in zip(self.edges, self.edges[1:], self.counts):
-            rows.append((f"{100 * low:.3g}..{100 * high:.3g} %", count))
-        width = max(len(label) for label, _ in rows)
-        return [f"{label:>{width}}  {'#' * _bar(count, most):<{_BAR}}  {count:,}" for label, count in rows]
+            rows.append((f"{100 * low:.3g}..{100 * high:.3g} %", "#" * _bar(count, most), count))
+        width = max(len(label) for label, _, _ in rows)
+        return [f"{label:>{width}}  {bar:<{_BAR}}  {count:,}" for label, bar, count in rows]
 
 
 def _bar(count: int, most: int) -> int:
@@ -71,7 +71,7 @@ class Summary:
     tflops: float
     peak_tflops: float
     peak_share: float
-    tiles: int
+    tiles: int  # of the chip
     tiles_used: int
     compute_cycles: int
     exchange_cycles: int
@@ -150,7 +150,8 @@ def summarise(
     """Boil a recording down.
 
     ``useful_macs`` MACs of the mathematics; ``dtype`` one of the chip's ``macs_per_cycle`` keys; ``sram_bytes[tiles]``
-    bytes placed on each tile (variables, code, rows, vertex states): max and mean are over the tiles of the machine.
+    bytes placed on each tile (variables, code, rows, vertex states): max and mean are over the tiles that the program
+    was laid out on, which may be fewer than the chip has.
     """
     chip, cycles = recording.chip, recording.cycles
     turns = recording.turns.sum(axis=0)
@@ -172,7 +173,7 @@ def summarise(
         tflops=tflops,
         peak_tflops=peak_tflops,
         peak_share=tflops / peak_tflops,
-        tiles=recording.tiles,
+        tiles=chip.tiles,
         tiles_used=tiles_used,
         compute_cycles=int(recording.compute_cycles.sum()),
         exchange_cycles=int(recording.exchange_cycles.sum()),
@@ -188,7 +189,7 @@ def summarise(
         words_sent=int(recording.sent.sum()),
         words_received=int(recording.received.sum()),
         supersteps=_supersteps(recording),
-        histogram=_histogram(turns[used] / per_tile_turns if cycles else np.zeros(0), recording.tiles - tiles_used),
+        histogram=_histogram(turns[used] / per_tile_turns if cycles else np.zeros(0), chip.tiles - tiles_used),
     )
 
 

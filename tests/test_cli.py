@@ -372,6 +372,28 @@ def test_progress(terminal: bool) -> None:
         assert screen.text == "  0.0 s  slow\n"
 
 
+def test_progress_tells_compilation_from_calls() -> None:
+    import numba
+
+    from tile_emu.cli.progress import COMPILING, Progress
+
+    @numba.njit
+    def twice(x: int) -> int:
+        return 2 * x
+
+    screen: Any = Screen(False)
+    with Progress(screen, quiet_seconds=0.001) as progress:
+        progress.watch_compiler()
+        assert twice(3) == 6
+        assert progress.compilations == 1
+        assert twice(4) == 8
+        assert progress.compilations == 1
+    assert COMPILING in screen.text
+    with Progress(screen) as progress:
+        assert twice(3.5) == 7.0  # compiled for floats, but nobody is watching any more
+        assert progress.compilations == 0
+
+
 # --- the real thing ---
 
 

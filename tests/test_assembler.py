@@ -467,6 +467,65 @@ def test_repetition_and_conditionals() -> None:
     ]
 
 
+def test_irp_inside_a_macro() -> None:
+    text = ".macro m name\n.irp k, 1, 2\n\\name\\()_\\k\\()_end: nop\n.endr\n.endm\nm a\nm b"
+    assert list(assemble(text=text).symbols) == ["a_1_end", "a_2_end", "b_1_end", "b_2_end"]
+
+
+def test_style_of_published_codelets(tmp_path: Path) -> None:
+    """Macros whose parameters make mnemonics, labels and section names, with the C preprocessor below them."""
+    path = tmp_path / "codelet.S"
+    path.write_text(
+        """
+// A codelet
+#ifdef __IPU__
+#define STATE_COUNT 2
+#define addr_v    m2:3
+#define count_v   m4
+.macro KERNEL COMMAND, TYPE
+.section ".text.kernel_\\TYPE\\()", "ax", @progbits
+.globl kernel_\\TYPE\\()
+.type kernel_\\TYPE\\(), @function
+.align 8
+.ifc \\TYPE, float
+  .equ SHIFT, 2
+.else
+.ifc \\TYPE, half
+  .equ SHIFT, 1
+.else
+  .error "no such type"
+.endif // half
+.endif // float
+nop // rpt alignment
+.worker
+kernel_\\TYPE\\():
+  ld32 $count_v , $mvertex_base , $mzero , STATE_COUNT/2
+  shr           $count_v, $count_v, (3 - SHIFT)
+  rpt           $count_v, (Loop_end_\\TYPE\\() - Loop_start_\\TYPE\\())/8 - 1
+Loop_start_\\TYPE\\():
+  {
+    ld2x64pace    $azeros, $a2:3, $addr_v+=  , $mzero, 0b0011;
+    \\COMMAND      $a6:7, $azeros, $a2:3, TAMP_F16V4_E4_P0
+  }
+Loop_end_\\TYPE\\():
+  exitz         $mzero
+.size kernel_\\TYPE\\(), \\
+  .-kernel_\\TYPE\\()
+.endm
+KERNEL f16v4sisoamp float
+KERNEL f16v4hihov4amp, half
+#endif
+""".replace("\\\\", "\\")
+    )
+    code = assemble(path, define={"__IPU__": None})
+    body = "rpt $m4, 0\n{ ld2x64pace $azeros, $a2:3, $m2:3+=, $mzero, 3; %s $a6:7, $azeros, $a2:3, 0 }\nexitz $mzero\n"
+    head = "nop\nld32 $m4, $m13, 1\nshr $m4, $m4, %d\n"
+    expected = words((head + body) % (1, "f16v4sisoamp")) + [0] + words((head + body) % (2, "f16v4hihov4amp"))
+    assert code.words.tolist() == expected
+    assert code.symbols["kernel_half"] == BASE + 36
+    assert assemble(path).words.size == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

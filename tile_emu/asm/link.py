@@ -18,7 +18,7 @@ class LinkError(TileEmuError):
 
 
 # kind: (bits of the field, right shift, bytes of the place, relative to the image base)
-_FIELDS: dict[Reloc, tuple[int, int, int, bool]] = {
+PLACES: dict[Reloc, tuple[int, int, int, bool]] = {
     Reloc.ABS8: (8, 0, 1, False),
     Reloc.ABS16: (16, 0, 2, False),
     Reloc.ABS20: (20, 0, 4, False),
@@ -41,7 +41,7 @@ def _round_up(value: int, align: int) -> int:
 
 def apply_relocation(data: bytearray, relocation: Relocation, target: int, region_base: int) -> str | None:
     """Write ``target`` (S + A, bytes) into its place; a message if it does not fit."""
-    bits, shift, size, relative = _FIELDS[relocation.kind]
+    bits, shift, size, relative = PLACES[relocation.kind]
     value = target - region_base if relative else target
     if value & (1 << shift) - 1:
         return f"address {target:#x} is not a multiple of {1 << shift}"

@@ -17,7 +17,8 @@ MAX_STATEMENTS = 20_000_000  # expanded statements of one source: stops runaway 
 
 _LABEL = re.compile(r"([\w.$]+|\"[^\"]*\")\s*:(?!:)")
 _WORD = re.compile(r"[^\s,({\"]+")
-_PARAMETER = re.compile(r"\\(@|\(\)|[A-Za-z_.$][\w$]*)")
+# A parameter with the separator \() after it, if any: an unknown one keeps it for an enclosed .irp.
+_PARAMETER = re.compile(r"\\(@|\(\)|[A-Za-z_.$][\w$]*)(?:(?<!\(\))\\\(\))?")
 _REPEAT_OPENERS = frozenset((".rept", ".rep", ".irp", ".irpc"))
 _GLUE_BEFORE = frozenset("+-*/%&|^<>=!~(,:@")
 _GLUE_AFTER = frozenset("+-*/%&|^<>=!),:@")
@@ -320,16 +321,11 @@ class MacroLayer:
 
         def value(match: re.Match[str]) -> str:
             name = match[1]
-            if name == "@" and call is not None:
-                return str(call)
-            if name == "()":
-                return "" if call is not None else match[0]
-            return values.get(name, match[0])
+            if name == "@":
+                return match[0] if call is None else str(call)
+            return "" if name == "()" else values.get(name, match[0])
 
         expanded = _PARAMETER.sub(value, text)
-        if call is None:
-            # the empty separator ends a name also in .irp bodies that are not inside a macro
-            expanded = expanded.replace("\\()", "") if not _PARAMETER.search(expanded.replace("\\()", "")) else expanded
         for line in expanded.split("\n"):
             for statement in split_line(line):
                 yield statement, place

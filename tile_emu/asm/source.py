@@ -40,6 +40,13 @@ _SPECIAL = re.compile(r"[;{}\"]")
 _PIECES = re.compile(r"""(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^\\])'|[^;{}"])+|[;{}]""")
 
 
+_CONTINUED = re.compile(r"(?:[^\n]*\\\n)+[^\n]*")
+
+
+def _join(match: re.Match[str]) -> str:
+    return match[0].replace("\\\n", " ") + "\n" * match[0].count("\\\n")
+
+
 def _replace(match: re.Match[str]) -> str:
     text = match[0]
     if text[0] in "\"'":
@@ -84,7 +91,10 @@ def split_line(line: str) -> list[str]:
 def statements(text: str, file: str) -> Iterator[Statement]:
     """All statements of a source text in order."""
     name, number = file, 0
-    for line in strip_comments(text, file).split("\n"):
+    text = strip_comments(text, file)
+    if "\\\n" in text:  # a continued line counts as one, the blank lines after it keep the numbers right
+        text = _CONTINUED.sub(_join, text)
+    for line in text.split("\n"):
         number += 1
         if line.startswith("#"):
             marker = _MARKER.match(line)

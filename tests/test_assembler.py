@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -539,6 +541,7 @@ KERNEL f16v4hihov4amp, half
         (".macro m\nm\n.endm\nm", "nested deeper"),
         (".macro m\n.endm\n.macro m\n.endm", "already defined"),
         (".rept x\n.endr\nx:", "not defined at this place"),
+        (".rept 1 << 60\nnop\n.endr", "too many statements"),
         ('.error "why"', "why"),
     ],
 )
@@ -554,6 +557,12 @@ def test_macro_error_shows_the_expansion_stack() -> None:
     shown = str(caught.value)
     assert shown.startswith("<text>:2: unknown instruction `bogus`")
     assert "(in macro inner expanded at <text>:5) (in macro outer expanded at <text>:8)" in shown
+
+
+def test_import_is_light() -> None:
+    """The assembler must not pull in the JIT compiler."""
+    script = "import sys, tile_emu.asm, tile_emu.isa.table; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_include_directive(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tile_emu.asm.source import Location, Statement, split_line, statements
 
 MAX_DEPTH = 400  # macro expansions inside one another
-MAX_STATEMENTS = 20_000_000  # expanded statements of one source: stops runaway repetition
+MAX_STATEMENTS = 4_000_000  # expanded statements of one source, many times a tile's memory: stops runaway repetition
 
 _LABEL = re.compile(r"([\w.$]+|\"[^\"]*\")\s*:(?!:)")
 _WORD = re.compile(r"[^\s,({\"]+")
@@ -272,6 +272,10 @@ class MacroLayer:
         count = self._evaluate(rest, location)
         if count < 0:
             raise location.error(f".rept count {count} is negative")
+        if count * len(body) > MAX_STATEMENTS:
+            raise location.error("the source expands to too many statements")
+        if not body:
+            return
         self._push((statement for _ in range(count) for statement in body), is_macro=False)
 
     def _irp(self, word: str, rest: str, location: Location) -> None:

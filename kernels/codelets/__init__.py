@@ -1,0 +1,113 @@
+"""The project's own codelets: what the graph must know of each ``.S`` file. The contracts are in the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tile_emu.chips import Chip
+from tile_emu.graph.variables import Codelet
+
+WORKERS = 6
+HERE = Path(__file__).parent
+
+_STREAM_RECORD = ("x", "out", "tail", "wrap", "count", "x_pitch", "out_pitch")
+_REDUCE_RECORD = ("own", "recv", "out", "columns", "pitch", "rows", "back")
+_STREAM_TAIL = ("weights", "out_groups", "rounds", "entry")
+
+K_GROUP_BYTES = 32  # one K group of one position or of one output: 16 f16 or 8 f32
+X_OVERREAD = 8  # bytes the matmul workers read behind the last plane of X
+COLUMN = 16  # bytes; the grain of the reduction codelets and their over-read
+MIN_POSITIONS = 4  # per worker; the pipeline of the matmul codelets is that long
+UNROLLED = 4  # launches in the supervisor's loop
+
+
+def _records(record: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}{worker}" for worker in range(WORKERS) for name in record)
+
+
+@dataclass(frozen=True)
+class MatmulCodelet:
+    """A matmul codelet: sizes of its groups, its layout, and the turns of its worker entries for n positions.
+
+    C[position][output] (+)= sum over inputs of x[position][input] w[output][input].
+    """
+
+    name: str
+    inputs: int  # per K group
+    outputs: int  # per out group
+    out_bytes: int  # of one partial sum
+    turns: int  # AMP instructions per position
+    chunks: int  # 8-byte pieces of OUT per position
+    tail: int  # chunks that a launch leaves to the next one
+    max_positions: int  # per worker: the wrap stride has 10 bits
+    first_turns: int  # worker turns beyond turns * n: first launch of an out group that starts from zero
+    acc_turns: int  # the same where it starts from the partials in memory
+    next_turns: int
+    finish_turns: int  # all turns of the last launch
+
+    @property
+    def zero(self) -> Codelet:
+        """The codelet whose out groups start from zero."""
+        return self._codelet("zero", "matrix product, overwrites OUT")
+
+    @property
+    def acc(self) -> Codelet:
+        """The codelet whose out groups add to OUT."""
+        return self._codelet("acc", "matrix product, adds to OUT")
+
+    def _codelet(self, entry: str, summary: str) -> Codelet:
+        name = f"{self.name}_{entry}"
+        fields = (*_records(_STREAM_RECORD), *_STREAM_TAIL)
+        return Codelet(name, HERE / f"{self.name}.S", name, fields, summary)
+
+    @property
+    def position_bytes(self) -> int:
+        """Bytes of OUT per position and out group."""
+        return 8 * self.chunks
+
+    @property
+    def weight_cycles(self) -> int:
+        """Supervisor cycles for one load of the weight state: 16 bytes each."""
+        return self.outputs * K_GROUP_BYTES // 16
+
+    @property
+    def launch_bytes(self) -> int:
+        """Code of one launch in the supervisor's unrolled loop: sync, weight loads, runall."""
+        return 4 * (self.weight_cycles + 2)
+
+
+_MATMUL = {
+    ("f16", 2): MatmulCodelet("matmul_f16", 16, 16, 2, 4, 4, 6, 128, 14, 18, 5, 7),
+    ("f16", 1): MatmulCodelet("matmul_f16_gc2", 16, 8, 2, 4, 2, 3, 255, 14, 18, 5, 6),
+    ("f16f32", 2): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 14, 18, 5, 7),
+    ("f16f32", 1): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 14, 18, 5, 7),
+    ("f32", 2): MatmulCodelet("matmul_f32", 8, 16, 4, 8, 8, 10, 64, 18, 22, 5, 11),
+    ("f32", 1): MatmulCodelet("matmul_f32_gc2", 8, 8, 4, 8, 4, 5, 128, 16, 22, 5, 6),
+}
+
+# Turns of the very first launch of a vertex beyond those of any first launch: 8 (zero) or 7 (acc), less the 2 it skips.
+INIT_TURNS = 6
+ACC_INIT_TURNS = 5
+
+
+def matmul_codelet(dtype: str, chip: Chip) -> MatmulCodelet:
+    """The codelet for operands and partials of ``dtype`` (f16, f16f32, f32) on ``chip``."""
+    return _MATMUL[dtype, chip.amp_sets]
+
+
+@dataclass(frozen=True)
+class ReduceCodelet:
+    """A reduction codelet: worker turns = base + columns * (received rows + per_column)."""
+
+    codelet: Codelet
+    base_turns: int
+    column_turns: int
+
+
+def reduce_codelet(out_bytes: int) -> ReduceCodelet:
+    """The codelet that adds partial sums of ``out_bytes`` (2: f16, 4: f32)."""
+    name = {2: "reduce_f16", 4: "reduce_f32"}[out_bytes]
+    summary = "sum of the own and the received partial sums"
+    codelet = Codelet(name, HERE / f"{name}.S", name, _records(_REDUCE_RECORD), summary)
+    return ReduceCodelet(codelet, 11, {2: 8, 4: 6}[out_bytes])

@@ -1,0 +1,30 @@
+// reduce_f16: OUT = OWN + the sum of R received rows, all f16; summed in f32, rounded once.
+//
+// Entry      reduce_f16
+//
+// Layout     OWN   [columns][8] f16        RECV [R][pitch] f16, R >= 1      OUT [columns][8] f16
+//            A column is 16 bytes. OWN and RECV are 16-byte aligned and lie in the interleaved region (128-bit loads);
+//            OUT is 8-byte aligned, anywhere, also on OWN itself.
+//
+// Vertex state, 42 words: six worker records of 7 words
+//              OWN, RECV, OUT  byte addresses of the worker's first column
+//              COLUMNS         columns of this worker - 1; negative: nothing to do
+//              PITCH           row pitch of RECV in units of 16 bytes
+//              ROWS            R
+//              BACK            16 - R * 16 * PITCH, bytes from past the last row back to the next column
+//
+// Over-reads 16 bytes behind the worker's last column of OWN.
+//
+// Turns of a worker: 11 + columns (R + 8). Vertex: 6 times the most + launch (planner/cost.py).
+
+#define ENTRY reduce_f16
+#define ACC f16v8acc
+#define DRAIN \
+    { add $m6, $m6, $m7; f16v2gina $a4, $azero, 0 } \
+    { nop; f16v2gina $a5, $azero, 0 } \
+    { st64step $a4:5, $mzero, $m2+=, 1; f16v2gina $a6, $azero, 0 } \
+    { nop; f16v2gina $a7, $azero, 0 } \
+    { st64step $a6:7, $mzero, $m2+=, 1; fnop }
+
+.globl reduce_f16
+#include "reduce.inc"

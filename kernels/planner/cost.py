@@ -1,0 +1,73 @@
+"""Cycles of the matmul vertices, the reduction and an exchange. Everything takes integers or integer arrays.
+
+A launch of the six workers at cycle c (``runall`` issues), the busiest with T turns: workers start in their own slots
+c + launch .. c + launch + 5, so the last one exits at c + launch + 6 T - 1 and the supervisor goes on ``local_sync``
+later. Instructions between ``runall`` and ``sync 2`` issue from the first exit on; a taken branch among them is not
+hidden by it. Exact where six divides the positions; otherwise workers with fewer positions exit early, which hides
+those branches, and the true figure is lower by up to about 5 cycles per launch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kernels.codelets import ACC_INIT_TURNS, COLUMN, INIT_TURNS, UNROLLED, WORKERS, MatmulCodelet, ReduceCodelet
+from tile_emu.chips import Chip
+
+Int = Any  # int or an integer array
+
+CALL = 14  # the supervisor program's `setzi $m0, state` and taken `call`
+
+
+def ceil_div(a: Int, b: Int) -> Int:
+    """a / b rounded up."""
+    return -(-a // b)
+
+
+def matmul_cycles(codelet: MatmulCodelet, chip: Chip, positions: Int, k_groups: Int, out_groups: Int, acc: bool) -> Int:
+    """Tile cycles of one matmul vertex, call to return, by the supervisor code of amp_supervisor.inc."""
+    turn, timing = chip.timing.worker_turn, chip.timing.supervisor
+    branch = timing.taken_branch
+    exited = timing.launch + timing.local_sync - 1  # runall issue + 6 T + this: first cycle after sync 2
+    free = timing.launch  # runall issue + 6 T + this: first slot that a worker gives back
+    n = codelet.turns * ceil_div(positions, WORKERS)
+    first = turn * (n + (codelet.acc_turns if acc else codelet.first_turns))
+    init = turn * (ACC_INIT_TURNS if acc else INIT_TURNS)
+    later = k_groups - 1
+    loops = np.maximum(ceil_div(later, UNROLLED) - 1, 0)  # taken branches of the unrolled loop
+    # after the first launch: mov, br, then sync of the next launch; or past the loop: mov, brnzdec
+    enter = np.where(later > 0, free + 1 + branch + 1, free + 1 + branch)
+    # after the last launch: brnzdec of the loop, mov, brnzdec of the out groups, then sync
+    leave = np.where(later > 0, free + 2, 1) + branch + 1
+    stop = np.where(later > 0, exited, 3)
+    loaded = codelet.weight_cycles  # one cycle each, then runall
+    rest = later * (loaded + turn * (n + codelet.next_turns)) + np.maximum(later - 1, 0) * exited
+    rest = rest + loops * (free + branch + 1 - exited)
+    group = loaded + first + enter + rest
+    start = 12 + timing.put - 1 + (branch if acc else 0) + 1
+    finish = turn * codelet.finish_turns + exited + branch
+    return start + init + out_groups * group + (out_groups - 1) * leave + stop + finish
+
+
+def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) -> Int:
+    """Tile cycles of one reduction vertex over ``nbytes`` of sums and ``rows`` received rows, call to return."""
+    timing = chip.timing.supervisor
+    columns = ceil_div(ceil_div(nbytes, COLUMN), WORKERS)
+    turns = codelet.base_turns + columns * (rows + codelet.column_turns)
+    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
+    return timing.result_latency + chip.timing.worker_turn * turns + after
+
+
+# Words of the busiest receiver to events of the longest row: paths, gaps and the drain. Inferred from the scheduler's
+# results on matmul exchanges; see tests/test_planner.py.
+ROW_FIXED = 150
+ROW_SLACK = 1.005
+
+
+def exchange_cycles(chip: Chip, words: Int) -> Int:
+    """Cycles of an exchange whose busiest tile receives ``words``: arming, barrier, call, row, return. 0 for none."""
+    timing = chip.timing
+    fixed = timing.supervisor.put + timing.sync_release + 2 * timing.supervisor.taken_branch + ROW_FIXED
+    return np.where(words > 0, fixed + np.ceil(ROW_SLACK * words), 0)

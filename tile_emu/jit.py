@@ -87,23 +87,20 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def jit(function: F | None = None, *, inline: bool = False, outline: bool = False) -> Any:
+def jit(function: F | None = None, *, inline: bool = False) -> Any:
     """Compile a function with the project's flags and keep the result in the fingerprinted cache.
 
-    ``inline`` asks LLVM to inline it at every call (small semantic functions on the hot path); ``outline`` forbids
-    that (rare or long ones, so that the dispatch loop stays small). With ``NUMBA_DISABLE_JIT=1`` the plain Python
+    ``inline`` has LLVM inline it at every call: the small functions on the hot path. With ``NUMBA_DISABLE_JIT=1`` the plain Python
     function is returned.
     """
 
     def decorate(target: F) -> Any:
         if DISABLED:
             return target
-        extra: dict[str, Any] = {}
         if inline:
-            extra["forceinline"] = True
-        if outline:
-            extra["no_cpython_wrapper"] = False
+            # Compiled only as part of a caller, which is what gets cached.
+            return numba.njit(forceinline=True, **_FLAGS)(target)
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
-        return numba.njit(cache=True, **_FLAGS, **extra)(target)
+        return numba.njit(cache=True, **_FLAGS)(target)
 
     return decorate if function is None else decorate(function)

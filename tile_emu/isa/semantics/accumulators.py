@@ -1,0 +1,243 @@
+"""Accumulator instructions (isa semantics 11).
+
+``acc`` holds one worker's accumulators as float32[32]: the sums of unit u of set s at 8 * s + u, the staging chain at
+16 + 8 * s + u. AACC[k] of the manuals is ``acc[accumulator_index(k)]``: even numbers are sums, odd ones the chain (that
+the chain is the odd numbers is inferred). Every update rounds once to f32, nearest even: one product by a fused
+multiply-add, several f16 products by a float64 sum in element order starting with the accumulator (model C).
+"""
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
+import numpy as np
+
+from tile_emu.isa.semantics.bits import bits_float, float_bits
+from tile_emu.isa.semantics.floating import (
+    F32_NAN,
+    f16_result,
+    high_half,
+    low_half,
+    pack_halves,
+)
+from tile_emu.isa.semantics.fused import fused_multiply_add
+from tile_emu.isa.semantics.registry import INV, OFLO, Shape, semantic
+from tile_emu.jit import jit
+
+CHAIN = 16  # where the staging chain starts in acc
+ACCUMULATORS = 32
+GROUP = Shape.GROUP
+
+
+@jit(inline=True)
+def accumulator_index(number):
+    """Position in ``acc`` of AACC[number]."""
+    return (number & 1) * CHAIN + (number >> 4) * 8 + ((number >> 1) & 7)
+
+
+@jit(inline=True)
+def _keep(acc, index, value, strict):
+    """Store a sum; flags. ``strict`` (f16 paths): an infinity among the operands is invalid and gives NaN."""
+    bits = float_bits(value)
+    if bits & 0x7F800000 != 0x7F800000:
+        acc[index] = value
+        return 0
+    return _keep_special(acc, index, bits, strict)
+
+
+@jit
+def _keep_special(acc, index, bits, strict):
+    old = float_bits(acc[index])
+    if bits & 0x7FFFFF or strict:
+        acc[index] = bits_float(F32_NAN)
+        return INV
+    acc[index] = bits_float(bits)
+    return 0 if old & 0x7FFFFFFF == 0x7F800000 else OFLO
+
+
+@jit(inline=True)
+def _nonfinite16(word):
+    """Whether either half of a word is an infinity or NaN."""
+    return (word & 0x7C00) == 0x7C00 or (word & 0x7C000000) == 0x7C000000
+
+
+@jit(inline=True)
+def _add_halves(acc, index, word):
+    strict = _nonfinite16(word)
+    flags = _keep(acc, index, acc[index] + low_half(word), strict)
+    return flags | _keep(acc, index + 1, acc[index + 1] + high_half(word), strict)
+
+
+@jit(inline=True)
+def _add_square_halves(acc, index, word):
+    strict = _nonfinite16(word)
+    low = low_half(word)
+    high = high_half(word)
+    # An f16 square is exact in f32, so multiplying first rounds only once.
+    flags = _keep(acc, index, acc[index] + low * low, strict)
+    return flags | _keep(acc, index + 1, acc[index + 1] + high * high, strict)
+
+
+@semantic("f16v4acc", GROUP, "A[0,2,4,6] += elements")
+@jit(inline=True)
+def f16v4acc(acc, a, b):
+    return _add_halves(acc, 0, a) | _add_halves(acc, 2, b)
+
+
+@semantic("f16v8acc", GROUP, "A[0,2,..,14] += elements")
+@jit(inline=True)
+def f16v8acc(acc, a, b, c, d):
+    return f16v4acc(acc, a, b) | _add_halves(acc, 4, c) | _add_halves(acc, 6, d)
+
+
+@semantic("f16v4absacc", GROUP, "A[0,2,4,6] += |elements|")
+@jit(inline=True)
+def f16v4absacc(acc, a, b):
+    return f16v4acc(acc, a & 0x7FFF7FFF, b & 0x7FFF7FFF)
+
+
+@semantic("f16v8absacc", GROUP, "A[0,2,..,14] += |elements|")
+@jit(inline=True)
+def f16v8absacc(acc, a, b, c, d):
+    return f16v8acc(acc, a & 0x7FFF7FFF, b & 0x7FFF7FFF, c & 0x7FFF7FFF, d & 0x7FFF7FFF)
+
+
+@semantic("f16v8sqacc", GROUP, "A[0,2,..,14] += elements squared")
+@jit(inline=True)
+def f16v8sqacc(acc, a, b, c, d):
+    flags = _add_square_halves(acc, 0, a) | _add_square_halves(acc, 2, b)
+    return flags | _add_square_halves(acc, 4, c) | _add_square_halves(acc, 6, d)
+
+
+@semantic("f32v4acc", GROUP, "A[0,2,4,6] += elements")
+@jit(inline=True)
+def f32v4acc(acc, a, b, c, d):
+    flags = _keep(acc, 0, acc[0] + bits_float(a), False) | _keep(acc, 1, acc[1] + bits_float(b), False)
+    return flags | _keep(acc, 2, acc[2] + bits_float(c), False) | _keep(acc, 3, acc[3] + bits_float(d), False)
+
+
+@semantic("f32v4absacc", GROUP, "A[0,2,4,6] += |elements|")
+@jit(inline=True)
+def f32v4absacc(acc, a, b, c, d):
+    return f32v4acc(acc, a & 0x7FFFFFFF, b & 0x7FFFFFFF, c & 0x7FFFFFFF, d & 0x7FFFFFFF)
+
+
+@jit(inline=True)
+def _multiply_add(acc, index, a, b):
+    return _keep(acc, index, fused_multiply_add(bits_float(a), bits_float(b), acc[index]), False)
+
+
+@semantic("f32v4sqacc", GROUP, "A[0,2,4,6] += elements squared")
+@jit(inline=True)
+def f32v4sqacc(acc, a, b, c, d):
+    flags = _multiply_add(acc, 0, a, a) | _multiply_add(acc, 1, b, b)
+    return flags | _multiply_add(acc, 2, c, c) | _multiply_add(acc, 3, d, d)
+
+
+@semantic("f32mac", GROUP, "A[0] += x * y")
+@jit(inline=True)
+def f32mac(acc, x, y):
+    return _multiply_add(acc, 0, x, y)
+
+
+@semantic("f32v2mac", GROUP, "A[0] += x0 * y0; A[2] += x1 * y1")
+@jit(inline=True)
+def f32v2mac(acc, x0, x1, y0, y1):
+    return _multiply_add(acc, 0, x0, y0) | _multiply_add(acc, 1, x1, y1)
+
+
+@semantic(
+    "f32v2aop", GROUP, "outer product: A[0,2,4,6] += x0*y0, x1*y0, x0*y1, x1*y1; the immediate is ignored (inferred)"
+)
+@jit(inline=True)
+def f32v2aop(acc, x0, x1, y0, y1, flags):
+    result = _multiply_add(acc, 0, x0, y0) | _multiply_add(acc, 1, x1, y0)
+    return result | _multiply_add(acc, 2, x0, y1) | _multiply_add(acc, 3, x1, y1)
+
+
+@jit(inline=True)
+def _dot_halves(acc, index, x, y):
+    strict = _nonfinite16(x) or _nonfinite16(y)
+    total = np.float64(acc[index])
+    total += np.float64(low_half(x)) * np.float64(low_half(y))
+    total += np.float64(high_half(x)) * np.float64(high_half(y))
+    return _keep(acc, index, np.float32(total), strict)
+
+
+@semantic("f16v2cmac", GROUP, "A[0] += x0*y0 + x1*y1")
+@jit(inline=True)
+def f16v2cmac(acc, x, y):
+    return _dot_halves(acc, 0, x, y)
+
+
+@semantic("f16v4cmac", GROUP, "A[0] += x0*y0 + x1*y1; A[2] += x2*y2 + x3*y3")
+@jit(inline=True)
+def f16v4cmac(acc, x0, x1, y0, y1):
+    return _dot_halves(acc, 0, x0, y0) | _dot_halves(acc, 1, x1, y1)
+
+
+@jit(inline=True)
+def _gina(acc, immediate, first, second):
+    """Shift one chain of four pairs down and insert a pair at its far end; returns the pair that left (float32)."""
+    base = (immediate & 1) * CHAIN + ((immediate >> 1) & 1) * 8
+    out0 = acc[base]
+    out1 = acc[base + 1]
+    for i in range(6):
+        acc[base + i] = acc[base + i + 2]
+    acc[base + 6] = first
+    acc[base + 7] = second
+    return out0, out1
+
+
+@semantic("f32v2gina", GROUP, "read the first pair of a chain, shift it, insert the source pair")
+@jit(inline=True)
+def f32v2gina(acc, a, b, immediate):
+    out0, out1 = _gina(acc, immediate, bits_float(a), bits_float(b))
+    return float_bits(out0), float_bits(out1)
+
+
+@semantic("f16v2gina", GROUP, "as f32v2gina, narrowing on the way out and widening on the way in")
+@jit(inline=True)
+def f16v2gina(acc, ctl, a, immediate):
+    out0, out1 = _gina(acc, immediate, low_half(a), high_half(a))
+    return pack_halves(f16_result(ctl, out0), f16_result(ctl, out1))
+
+
+@semantic("f16v4gacc", GROUP, "f16 of A[0,2,4,6]; accumulators unchanged")
+@jit(inline=True)
+def f16v4gacc(acc, ctl):
+    low = pack_halves(f16_result(ctl, acc[0]), f16_result(ctl, acc[1]))
+    return low, pack_halves(f16_result(ctl, acc[2]), f16_result(ctl, acc[3]))
+
+
+@semantic("f32v2axpy", GROUP, "result A[0], A[2]; then A[0], A[2] = TAS * x + y")
+@jit(inline=True)
+def f32v2axpy(acc, tas, x0, x1, y0, y1):
+    out0 = float_bits(acc[0])
+    out1 = float_bits(acc[1])
+    scale = bits_float(tas)
+    flags = _keep(acc, 0, fused_multiply_add(scale, bits_float(x0), bits_float(y0)), False)
+    flags |= _keep(acc, 1, fused_multiply_add(scale, bits_float(x1), bits_float(y1)), False)
+    return out0 | flags, out1
+
+
+@jit(inline=True)
+def _mix(acc, index, tas, x, y):
+    strict = _nonfinite16(x) or _nonfinite16(y) or _nonfinite16(tas)
+    a = np.float64(low_half(tas))
+    b = np.float64(high_half(tas))
+    low = a * np.float64(low_half(x)) + b * np.float64(low_half(y))
+    high = a * np.float64(high_half(x)) + b * np.float64(high_half(y))
+    return _keep(acc, index, np.float32(low), strict) | _keep(acc, index + 1, np.float32(high), strict)
+
+
+@semantic("f16v4mix", GROUP, "result f16 of A[0,2,4,6]; then A[2i] = TAS low * x_i + TAS high * y_i")
+@jit(inline=True)
+def f16v4mix(acc, ctl, tas, x0, x1, y0, y1):
+    out0, out1 = f16v4gacc(acc, ctl)
+    flags = _mix(acc, 0, tas, x0, y0) | _mix(acc, 2, tas, x1, y1)
+    return out0 | flags, out1
+
+
+@jit
+def clear_accumulators(acc):
+    """All accumulators to +0: bit ZAACC written to FP_CLR."""
+    for i in range(ACCUMULATORS):
+        acc[i] = 0.0

@@ -1,0 +1,255 @@
+"""Multiply-add with one rounding, and the vector steps of the AMP units.
+
+Compiled code emits LLVM vector instructions directly, because the lanes (AMP units) are independent and their number
+is fixed; every lane's additions keep the architectural order. A float64 product of two f16 values is exact, so letting
+LLVM contract that multiply and add into one instruction cannot change a bit. Without the JIT the same steps are done
+by exact rational arithmetic or plain loops.
+"""
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tile_emu.jit import DISABLED
+
+
+def round_fraction_to_f32(value: Fraction) -> float:
+    """Nearest float32 (ties to even) of an exact rational, as a Python float; overflow gives an infinity."""
+    if value == 0:
+        return 0.0
+    exponent = max(math.floor(math.log2(abs(value))) if abs(value) < 1e300 else 1000, -126)
+    while abs(value) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    while exponent > -126 and abs(value) < Fraction(2) ** exponent:
+        exponent -= 1
+    ulp = Fraction(2) ** (exponent - 23)
+    rounded = round(value / ulp) * ulp
+    if abs(rounded) >= Fraction(2) ** 128:
+        return math.copysign(math.inf, rounded)
+    return float(rounded)
+
+
+CHAIN = 16  # offset of the staging chain in a worker's accumulators
+UNITS = 16  # stride of one row of widened weights: all AMP units of both sets
+
+if DISABLED:
+
+    def fused_multiply_add(x: Any, y: Any, z: Any) -> Any:
+        """float32 x * y + z with one rounding."""
+        exact = None
+        if np.isfinite(x) and np.isfinite(y) and np.isfinite(z):
+            exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+        if not exact:
+            return np.float32(np.float64(x) * np.float64(y) + np.float64(z))
+        return np.float32(round_fraction_to_f32(exact))
+
+    def _not_finite(acc: Any, units: int) -> int:
+        return sum(1 << u for u in range(units) if not np.isfinite(acc[u]))
+
+    def _dot4(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
+        for u in range(units):
+            p = [np.float64(x[e]) * np.float64(weights[row + e * UNITS + u]) for e in range(4)]
+            acc[u] = np.float32(np.float64(acc[u]) + ((p[0] + p[1]) + (p[2] + p[3])))
+        return _not_finite(acc, units)
+
+    def dot4_8(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+        """Units 0..7: acc[u] += dot of four f16 products; mask of units whose sum is not finite."""
+        return _dot4(acc, weights, row, (x0, x1, x2, x3), 8)
+
+    def dot4_16(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+        """As dot4_8 for the units of both sets."""
+        return _dot4(acc, weights, row, (x0, x1, x2, x3), 16)
+
+    def _scale(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
+        for u in range(units):
+            acc[u] = fused_multiply_add(x, weights[row + u], acc[u])
+        return _not_finite(acc, units)
+
+    def scale_8(acc: Any, weights: Any, row: Any, x: Any) -> Any:
+        """Units 0..7: acc[u] += x * weight, one rounding; mask of units whose sum is not finite."""
+        return _scale(acc, weights, row, x, 8)
+
+    def scale_16(acc: Any, weights: Any, row: Any, x: Any) -> Any:
+        """As scale_8 for the units of both sets."""
+        return _scale(acc, weights, row, x, 16)
+
+    def shift_chain(acc: Any, first: Any, pin0: Any, pin1: Any) -> Any:
+        """One set's staging chain, starting at acc[first]: the leaving pair; the others move down, pin enters."""
+        out = (acc[first], acc[first + 1])
+        acc[first : first + 6] = acc[first + 2 : first + 8].copy()
+        acc[first + 6] = pin0
+        acc[first + 7] = pin1
+        return out
+
+    def swap_with_chain_8(acc: Any) -> None:
+        """Start of a group: sums and staging chain of set 0 change places."""
+        acc[0:8], acc[CHAIN : CHAIN + 8] = acc[CHAIN : CHAIN + 8].copy(), acc[0:8].copy()
+
+    def swap_with_chain_16(acc: Any) -> None:
+        """As swap_with_chain_8 for both sets."""
+        acc[0:16], acc[CHAIN : CHAIN + 16] = acc[CHAIN : CHAIN + 16].copy(), acc[0:16].copy()
+
+else:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    _FLOAT = ir.FloatType()
+    _DOUBLE = ir.DoubleType()
+    _I32 = ir.IntType(32)
+    _I64 = ir.IntType(64)
+    _ARRAY = types.Array(types.float32, 1, "C")
+
+    @intrinsic
+    def fused_multiply_add(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+        """float32 x * y + z with one rounding."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.fma(args[0], args[1], args[2])
+
+        return types.float32(types.float32, types.float32, types.float32), codegen
+
+    _WEIGHTS16 = types.Array(types.float64, 1, "C")
+
+    def _vector_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int) -> Any:
+        data = context.make_array(array_type)(context, builder, array).data
+        element = builder.gep(data, [index])
+        scalar = _DOUBLE if array_type.dtype == types.float64 else _FLOAT
+        return builder.bitcast(element, ir.PointerType(ir.VectorType(scalar, lanes)))
+
+    def _load(builder: Any, pointer: Any) -> Any:
+        return builder.load(pointer, align=4)
+
+    def _splat(builder: Any, value: Any, lanes: int) -> Any:
+        vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+        vector = builder.insert_element(vector, value, _I32(0))
+        mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+        return builder.shuffle_vector(vector, vector, mask)
+
+    def _not_finite_mask(builder: Any, vector: Any, lanes: int) -> Any:
+        exponent = ir.Constant(ir.VectorType(_I32, lanes), [0x7F800000] * lanes)
+        bits = builder.and_(builder.bitcast(vector, ir.VectorType(_I32, lanes)), exponent)
+        lanes_bad = builder.icmp_unsigned("==", bits, exponent)
+        return builder.zext(builder.bitcast(lanes_bad, ir.IntType(lanes)), _I64)
+
+    # All vectors have the eight lanes of one set, so that what one step stores the next can load in the same pieces
+    # (a wider load of two narrower stores waits for both to reach the cache).
+
+    def _emit_dot4(units: int) -> Any:
+        def one_set(context: Any, builder: Any, signature: Any, args: Any, inputs: Any, first: int) -> Any:
+            acc, weights, row = args[0], args[1], args[2]
+            acc_pointer = _vector_pointer(context, builder, signature.args[0], acc, _I64(first), 8)
+            products = []
+            for element, x in enumerate(inputs):
+                index = builder.add(row, _I64(element * UNITS + first))
+                weight = _load(builder, _vector_pointer(context, builder, signature.args[1], weights, index, 8))
+                products.append(builder.fmul(x, weight, flags=("contract",)))
+            # The four products first: only one addition then waits for the previous instruction's sum.
+            left = builder.fadd(products[0], products[1], flags=("contract",))
+            right = builder.fadd(products[2], products[3], flags=("contract",))
+            dot = builder.fadd(left, right)
+            total = builder.fadd(builder.fpext(_load(builder, acc_pointer), dot.type), dot)
+            rounded = builder.fptrunc(total, ir.VectorType(_FLOAT, 8))
+            builder.store(rounded, acc_pointer, align=4)
+            return _not_finite_mask(builder, rounded, 8)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            inputs = [_splat(builder, builder.fpext(x, _DOUBLE), 8) for x in args[3:7]]
+            mask = one_set(context, builder, signature, args, inputs, 0)
+            if units == 16:
+                upper = one_set(context, builder, signature, args, inputs, 8)
+                mask = builder.or_(mask, builder.shl(upper, _I64(8)))
+            return mask
+
+        scalar = types.float32
+        return types.int64(_ARRAY, _WEIGHTS16, types.int64, scalar, scalar, scalar, scalar), codegen
+
+    @intrinsic
+    def dot4_8(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+        """Units 0..7: acc[u] += dot of four f16 products; mask of units whose sum is not finite."""
+        return _emit_dot4(8)
+
+    @intrinsic
+    def dot4_16(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+        """As dot4_8 for the units of both sets."""
+        return _emit_dot4(16)
+
+    def _emit_scale(units: int) -> Any:
+        def one_set(context: Any, builder: Any, signature: Any, args: Any, x: Any, first: int) -> Any:
+            acc, weights, row = args[0], args[1], args[2]
+            vector = ir.VectorType(_FLOAT, 8)
+            acc_pointer = _vector_pointer(context, builder, signature.args[0], acc, _I64(first), 8)
+            index = builder.add(row, _I64(first))
+            weight = _load(builder, _vector_pointer(context, builder, signature.args[1], weights, index, 8))
+            fma = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f32"
+            )
+            total = builder.call(fma, [x, weight, _load(builder, acc_pointer)])
+            builder.store(total, acc_pointer, align=4)
+            return _not_finite_mask(builder, total, 8)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x = _splat(builder, args[3], 8)
+            mask = one_set(context, builder, signature, args, x, 0)
+            if units == 16:
+                upper = one_set(context, builder, signature, args, x, 8)
+                mask = builder.or_(mask, builder.shl(upper, _I64(8)))
+            return mask
+
+        return types.int64(_ARRAY, _ARRAY, types.int64, types.float32), codegen
+
+    @intrinsic
+    def scale_8(typingctx: Any, acc: Any, weights: Any, row: Any, x: Any) -> Any:
+        """Units 0..7: acc[u] += x * weight, one rounding; mask of units whose sum is not finite."""
+        return _emit_scale(8)
+
+    @intrinsic
+    def scale_16(typingctx: Any, acc: Any, weights: Any, row: Any, x: Any) -> Any:
+        """As scale_8 for the units of both sets."""
+        return _emit_scale(16)
+
+    @intrinsic
+    def shift_chain(typingctx: Any, acc: Any, first: Any, pin0: Any, pin1: Any) -> Any:
+        """One set's staging chain, starting at acc[first]: the leaving pair; the others move down, pin enters."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], 8)
+            chain = _load(builder, pointer)
+            leaving = [builder.extract_element(chain, _I32(lane)) for lane in (0, 1)]
+            mask = ir.Constant(ir.VectorType(_I32, 8), [2, 3, 4, 5, 6, 7, 6, 7])
+            moved = builder.shuffle_vector(chain, chain, mask)
+            moved = builder.insert_element(moved, args[2], _I32(6))
+            moved = builder.insert_element(moved, args[3], _I32(7))
+            builder.store(moved, pointer, align=4)
+            return context.make_tuple(builder, signature.return_type, leaving)
+
+        pair = types.UniTuple(types.float32, 2)
+        return pair(_ARRAY, types.int64, types.float32, types.float32), codegen
+
+    def _emit_swap(units: int) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            for first in range(0, units, 8):
+                sums = _vector_pointer(context, builder, signature.args[0], args[0], _I64(first), 8)
+                chain = _vector_pointer(context, builder, signature.args[0], args[0], _I64(CHAIN + first), 8)
+                old_sums, old_chain = _load(builder, sums), _load(builder, chain)
+                builder.store(old_chain, sums, align=4)
+                builder.store(old_sums, chain, align=4)
+            return context.get_dummy_value()
+
+        return types.void(_ARRAY), codegen
+
+    @intrinsic
+    def swap_with_chain_8(typingctx: Any, acc: Any) -> Any:
+        """Start of a group: sums and staging chain of set 0 change places."""
+        return _emit_swap(8)
+
+    @intrinsic
+    def swap_with_chain_16(typingctx: Any, acc: Any) -> Any:
+        """As swap_with_chain_8 for both sets."""
+        return _emit_swap(16)

@@ -1,0 +1,105 @@
+"""Where a mnemonic meets its meaning.
+
+A semantic function takes the instruction's source operands in printed order and returns its result. The *shape* says
+how the operands of the table row are read and the result written, so that interpreter, translator and documentation
+can all be generated from the row and the function alone.
+
+Parameters with these names are supplied from the context instead of an operand: ``ctl`` (FP_CTL), ``acc`` (this
+worker's accumulators, see accumulators.py for the layout), ``weights16`` and ``weights32`` (the common weight store
+widened), ``tas`` (CSR TAS).
+
+Values on the way in and out are ``int64`` holding 32-bit patterns (0 .. 2**32 - 1); signed immediates are negative
+integers. A floating-point function returns its 32-bit pattern in bits 0..31 and the exception flags it raised in bits
+32.. (same order as FP_STS: INV, DIV0, OFLO), so that one register carries both.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+M32 = 0xFFFFFFFF
+
+# Flags in the value returned by a floating-point function, and their position in FP_STS after >> 32.
+INV = 1 << 32
+DIV0 = 1 << 33
+OFLO = 1 << 34
+
+
+class Shape(enum.Enum):
+    """How a generator reads operands and writes the result of a mnemonic."""
+
+    ALU = "alu"  # word(s) in, one word out; for a register group, once per word
+    ALU_PAIR = "alu-pair"  # as ALU with a 64-bit result in an MRF pair
+    GROUP = "group"  # ARF: all source words in, a tuple of result words (or one word, or only flags) out
+    BRANCH = "branch"  # function gives taken or not; the target is the Rel19S2 operand
+    BRANCH_DECREMENT = "branch-decrement"  # brnzdec
+    JUMP = "jump"  # bri
+    JUMP_REGISTER = "jump-register"  # br
+    CALL = "call"
+    REPEAT = "repeat"  # rpt
+    EXIT = "exit"  # function gives the status delivered to local consensus
+    GET = "get"
+    PUT = "put"
+    TRAP = "trap"
+    LOAD = "load"  # function turns the raw datum into the register's content
+    LOAD_STEP = "load-step"
+    STORE = "store"
+    STORE_STEP = "store-step"
+    STORE_INDEXED = "store-indexed"  # stm32
+    STORE_INDEXED_STEP = "store-indexed-step"  # stm32step
+    LOAD_DELTA = "load-delta"  # ldd16*: datum at the old delta, next delta fetched
+    LOAD_TWO = "load-two"  # ld64a32, ldb16b16
+    PACE = "pace"  # packed addresses
+    LAUNCH = "launch"  # run, runall
+    WEIGHTS = "weights"  # ld64putcs, ld128putcs
+    SYNC = "sync"
+    EXCHANGE = "exchange"  # delay, sans, the send family
+
+
+@dataclass(frozen=True)
+class Semantic:
+    """Meaning of one mnemonic."""
+
+    mnemonic: str
+    shape: Shape
+    function: Callable[..., Any] | None
+    summary: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name under which generated code imports the function."""
+        return "" if self.function is None else self.function.__name__
+
+    @property
+    def module(self) -> str:
+        """Module that defines the function."""
+        return "" if self.function is None else self.function.__module__
+
+
+SEMANTICS: dict[str, Semantic] = {}
+
+
+def declare(
+    mnemonics: str, shape: Shape, summary: str, function: Callable[..., Any] | None = None, **attributes: Any
+) -> None:
+    """Give the meaning of one or several mnemonics (separated by spaces). A second declaration is a ValueError."""
+    for mnemonic in mnemonics.split():
+        if mnemonic in SEMANTICS:
+            raise ValueError(f"{mnemonic} is declared twice")
+        SEMANTICS[mnemonic] = Semantic(mnemonic, shape, function, summary, attributes)
+
+
+def semantic(mnemonics: str, shape: Shape, summary: str, **attributes: Any) -> Callable[[F], F]:
+    """Decorator form of :func:`declare` for the function below it."""
+
+    def keep(function: F) -> F:
+        declare(mnemonics, shape, summary, function, **attributes)
+        return function
+
+    return keep

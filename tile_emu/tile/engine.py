@@ -1,0 +1,77 @@
+"""The interpreter: generated source, written to the cache directory under its content hash, then imported.
+
+A real file lets Numba cache the compiled loops across processes and lets a traceback point into readable source.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tile_emu.isa.semantics import SEMANTICS
+from tile_emu.isa.table import table
+from tile_emu.jit import cache_directory, fingerprint
+from tile_emu.profile.atomic import replacing
+from tile_emu.tile import csrspace, layout
+from tile_emu.tile.generate import dispatch, semantic_imports
+from tile_emu.tile.supervisor_template import SUPERVISOR_TEMPLATE
+from tile_emu.tile.worker_template import WORKER_TEMPLATE
+
+_HEADER = '''"""Interpreter loops of tile-emu, generated from the instruction table. Do not edit: made anew when the table,
+a semantic function or the generator changes."""
+
+import numpy as np
+
+from tile_emu.isa.semantics.bits import sign_extend
+from tile_emu.isa.semantics.memory import pace_address, pace_stride
+from tile_emu.jit import jit
+from tile_emu.tile.csrspace import *
+from tile_emu.tile.layout import *
+from tile_emu.tile.support import *
+@IMPORTS@
+
+M32 = 0xFFFFFFFF
+@STATUS@
+
+'''
+
+
+
+def interpreter_source() -> str:
+    """Python source of both loops."""
+    header = _HEADER.replace("@IMPORTS@", semantic_imports())
+    header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
+    worker = WORKER_TEMPLATE.replace("@MAIN@", dispatch("worker", "main", "op", " " * 12))
+    worker = worker.replace("@AUX@", dispatch("worker", "aux", "op", " " * 12))
+    supervisor = SUPERVISOR_TEMPLATE.replace("@MAIN@", dispatch("supervisor", "main", "op", " " * 8))
+    return header + worker + supervisor
+
+
+def _version() -> str:
+    """Hash of everything the generated source and what it compiles to depend on."""
+    digest = hashlib.sha256(table().version.encode())
+    modules = {sys.modules[s.module].__file__ for s in SEMANTICS.values() if s.module}
+    modules |= {__file__, csrspace.__file__, str(Path(__file__).with_name("support.py"))}
+    for path in sorted(str(m) for m in modules if m):
+        digest.update(fingerprint(Path(path)).encode())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def interpreter() -> ModuleType:
+    """The module with the compiled ``run_worker`` and ``run_tile``."""
+    path = cache_directory() / "generated" / f"interpreter_{_version()}.py"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write(interpreter_source().encode())
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,567 @@
+"""Source of the interpreter loops, generated from the instruction table and the semantic functions.
+
+Each form with semantics becomes one branch of an if/elif chain on the opcode (LLVM turns it into a jump table). What a
+branch looks like follows from the form's shape and operands; what it computes is the semantic function, called by
+name. The surrounding loops are templates (``worker_template.py``, ``supervisor_template.py``).
+
+Order inside a bundle: the main half first, with loaded ARF values held back; then the aux half; then the held values.
+So both halves read old registers, a store sees the old value of a register the aux half overwrites, and a fault of the
+main half leaves no trace of the aux half.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from tile_emu.isa.semantics import SEMANTICS, Semantic, Shape
+from tile_emu.isa.table import Form, Operand, table
+from tile_emu.tile.layout import FIELD_AUX_OPERANDS, FIELD_MAIN_OPERANDS, FIELD_SECOND_WORD
+
+CONTEXT_PARAMETERS = {"ctl": "ctl", "acc": "acc", "weights16": "weights16", "weights32": "weights32", "tas": "np.int64(csr[W_TAS])"}
+_FLAG_MODULES = ("floating", "accumulators", "amp")
+
+
+class Branch:
+    """One form's branch: helpers to name operands, and the emitters by shape."""
+
+    def __init__(self, form: Form, supervisor: bool) -> None:
+        self.form = form
+        self.semantic: Semantic = SEMANTICS[form.mnemonic]
+        self.supervisor = supervisor
+        self.base = FIELD_AUX_OPERANDS if form.pipe == "aux" else FIELD_MAIN_OPERANDS
+        self.printed = [form.operands[index] for index, _ in form.text_operands]
+
+    # Operands.
+
+    def field(self, operand: Operand) -> str:
+        """Decoded value of an operand: a register's position or an immediate."""
+        return f"np.int64(code[p + {self.base + int(operand.name[2:])}])"
+
+    def value(self, operand: Operand, word: int = 0) -> str:
+        """Content of a source operand (one 32-bit word of it), or the immediate."""
+        kind = operand.meaning
+        if not kind.is_register:
+            return self.field(operand)
+        if kind.file == "m":
+            return f"np.int64(mrf[{self.field(operand)}])"
+        content = f"np.int64(arf[{self.field(operand)}{f' + {word}' if word and not kind.select else ''}])"
+        if kind.select == "BL":
+            return f"(({content} & 0xFFFF) * 0x10001)"
+        if kind.select == "BU":
+            return f"(({content} >> 16) * 0x10001)"
+        return content
+
+    @property
+    def destinations(self) -> list[Operand]:
+        return [o for o in self.printed if o.direction == "out"]
+
+    @property
+    def sources(self) -> list[Operand]:
+        return [o for o in self.printed if o.direction != "out"]
+
+    @property
+    def call(self) -> str:
+        return f"S_{self.semantic.name}"
+
+    @property
+    def has_flags(self) -> bool:
+        return self.semantic.module.rsplit(".", 1)[-1] in _FLAG_MODULES
+
+    def write_mrf(self, operand: Operand, value: str) -> list[str]:
+        """Write a main register; the supervisor's becomes readable ``result_latency`` cycles after issue."""
+        number = self.field(operand)
+        if operand.direction == "inout":
+            lines = [f"d = {number}", "if d < MRF_WRITABLE:", f"    mrf[d] = np.uint32(({value}) & M32)"]
+            if self.supervisor:
+                lines.append("    ready[d] = t + result_latency")
+            return lines
+        lines = [f"mrf[{number}] = np.uint32(({value}) & M32)"]
+        if self.supervisor:
+            lines.append(f"ready[{number}] = t + result_latency")
+        return lines
+
+    # Emitters.
+
+    def lines(self) -> list[str]:
+        """Body of the branch."""
+        emit: Callable[[], list[str]] = getattr(self, "_" + self.semantic.shape.value.replace("-", "_"))
+        body = emit()
+        return self._issue() + body if self.supervisor else body
+
+    def _issue(self) -> list[str]:
+        """Supervisor: find the issue cycle from the operands' readiness and the free slots."""
+        lines: list[str] = []
+        # A put does not wait for its operand (fitted, isa semantics 14.2).
+        if self.semantic.shape is not Shape.PUT:
+            for operand in self.sources:
+                if operand.meaning.file == "m":
+                    lines += [f"if ready[{self.field(operand)}] > t:", f"    t = ready[{self.field(operand)}]"]
+        return [*lines, "if t <= last_exit:", "    t = next_slot(t, progress)"]
+
+    def _arguments(self, word: int | None = None) -> list[str]:
+        """Arguments of the semantic function: context parameters by name, then the sources in printed order."""
+        arguments: list[str] = []
+        assert self.semantic.function is not None
+        function = getattr(self.semantic.function, "py_func", self.semantic.function)
+        for name in inspect.signature(function).parameters:
+            if name not in CONTEXT_PARAMETERS:
+                break
+            arguments.append(CONTEXT_PARAMETERS[name])
+        for operand in self.sources:
+            kind = operand.meaning
+            words = range(kind.group) if word is None and kind.file == "a" else (word or 0,)
+            arguments += [self.value(operand, w) for w in words]
+        return arguments
+
+    def _alu(self) -> list[str]:
+        if self.form.pipe == "main":
+            destination = next(o for o in self.printed if o.writes)
+            return self.write_mrf(destination, f"{self.call}({', '.join(self._arguments())})")
+        destination = self.destinations[0]
+        group = destination.meaning.group
+        lines = [f"v{w} = {self.call}({', '.join(self._arguments(w))})" for w in range(group)]
+        return lines + self._write_arf(destination, [f"v{w}" for w in range(group)])
+
+    def _write_arf(self, destination: Operand, values: list[str]) -> list[str]:
+        lines = []
+        if self.has_flags:
+            together = " | ".join(f"({v} >> 32)" for v in values)
+            lines.append(f"flags = {together}")
+        lines.append(f"d = {self.field(destination)}")
+        lines += [f"arf[d{f' + {w}' if w else ''}] = np.uint32({v} & M32)" for w, v in enumerate(values)]
+        return lines
+
+    def _group(self) -> list[str]:
+        call = f"{self.call}({', '.join(self._arguments())})"
+        counted = ["amp_count += 1"] if self.semantic.attributes.get("amp") else []
+        if not self.destinations:
+            return [*counted, f"flags = {call} >> 32"]
+        group = self.destinations[0].meaning.group
+        names = [f"v{w}" for w in range(group)]
+        return [*counted, f"{', '.join(names)} = {call}", *self._write_arf(self.destinations[0], names)]
+
+    def _alu_pair(self) -> list[str]:
+        number = self.field(self.destinations[0])
+        return [
+            f"both = {self.call}({', '.join(self._arguments())})",
+            f"d = {number}",
+            "mrf[d] = np.uint32(both & M32)",
+            "if d < MRF_WRITABLE:",
+            "    mrf[d + 1] = np.uint32((both >> 32) & M32)",
+        ]
+
+    def _taken(self, target: str, indent: str = "") -> list[str]:
+        lines = [f"{indent}next_pc = {target}"]
+        if self.supervisor:
+            lines.append(f"{indent}cost = taken_branch")
+        return lines
+
+    def _branch(self) -> list[str]:
+        condition, target = self.printed
+        return [f"if {self.call}({self.value(condition)}):", *self._taken(f"4 * {self.field(target)}", "    ")]
+
+    def _branch_decrement(self) -> list[str]:
+        counter, target = self.printed
+        lines = [f"count = {self.value(counter)}", "if count != 0:"]
+        lines += ["    " + line for line in self.write_mrf(counter, "count - 1")]
+        return lines + self._taken(f"4 * {self.field(target)}", "    ")
+
+    def _jump(self) -> list[str]:
+        return self._taken(f"4 * {self.field(self.printed[0])}")
+
+    def _jump_register(self) -> list[str]:
+        return self._taken(self.value(self.printed[0]))
+
+    def _call(self) -> list[str]:
+        link, target = self.printed
+        # Bit 19 of the target field is ignored.
+        return [*self.write_mrf(link, "next_pc"), *self._taken(f"4 * ({self.field(target)} & 0x7FFFF)")]
+
+    def _repeat(self) -> list[str]:
+        count, size = self.printed
+        return [
+            f"count = {self.value(count)}{' & repeat_mask' if count.meaning.is_register else ''}",
+            f"body = 8 * ({self.field(size)} + 1)",
+            "if next_pc & 7:",
+            "    status = INVALID_PC",
+            "    break",
+            "if count == 0:",
+            "    next_pc += body",
+            "else:",
+            "    pending_repeat = count",
+            "    pending_end = next_pc + body",
+        ]
+
+    def _exit(self) -> list[str]:
+        return [f"exit_status = 1 if {self.call}({self.value(self.printed[0])}) else 0", "exiting = True"]
+
+    def _get(self) -> list[str]:
+        destination, index = self.printed
+        space = 2 if self.supervisor else (1 if self.form.pipe == "aux" else 0)
+        lines = [f"slot = np.int64(slots[{space}, {self.field(index)}])", *self._slot_check()]
+        if self.supervisor:
+            return lines + self.write_mrf(destination, "read_supervisor(scsr, slot, t, pc)")
+        read = "read_worker(csr, slot, own, start + 6 * turns, pc)"
+        keep = ["own[REPEAT_LEFT] = repeat_left"]
+        if self.form.pipe == "aux":
+            return [*lines, *keep, f"arf[{self.field(destination)}] = np.uint32({read} & M32)"]
+        return [*lines, *keep, *self.write_mrf(destination, read)]
+
+    def _slot_check(self) -> list[str]:
+        return ["if slot == NO_SLOT:", "    status = INVALID_OP", "    break"]
+
+    def _put(self) -> list[str]:
+        index, source = self.printed
+        space = 2 if self.supervisor else (1 if self.form.pipe == "aux" else 0)
+        lines = [f"slot = np.int64(slots[{space}, {self.field(index)}])", *self._slot_check()]
+        if self.supervisor:
+            lines += [
+                f"status = supervisor_put(scsr, slot, {self.value(source)}, weight_store, weights16, weights32, sup, log, "
+                "t - sup[RELEASE])",
+                "cost = put_cost",
+            ]
+        else:
+            lines += [f"status = write_worker(csr, slot, {self.value(source)}, acc)", "ctl = np.int64(csr[W_FP_CTL])"]
+        return [*lines, "if status != 0:", "    break"]
+
+    def _trap(self) -> list[str]:
+        return [f"status = PBRK1 if {self.field(self.printed[0])} & 1 else PBRK0", "break"]
+
+    # Memory.
+
+    def _check(self, address: str, size: int, store: bool = False) -> list[str]:
+        """Range and alignment (and region for 128 bits); ``o`` becomes the byte offset into the tile's SRAM."""
+        bad = f"o & {size - 1} or o < 0 or o > sram_size - {size}" if size > 1 else "o < 0 or o >= sram_size"
+        lines = [f"o = {address} - sram_base", f"if {bad}{' or o < interleaved' if size == 16 else ''}:"]
+        lines += ["    status = INVALID_ADDR", "    fault_address = o + sram_base", "    break"]
+        if store:
+            lines += ["if o < code_end:", "    forget_page(pages, o)"]
+            if not self.supervisor:
+                lines += ["if trapping:", f"    keep_memory(undo, mem64, o & -8)"]
+        return lines
+
+    def _pause(self) -> list[str]:
+        """Supervisor: an instruction that could see received data ends the row."""
+        return ["if sup[EXCHANGING] != 0:", "    status = ROW_DONE", "    break"] if self.supervisor else []
+
+    def _read(self, size: int) -> str:
+        return f"np.int64(mem{8 * size}[o >> {size.bit_length() - 1}])"
+
+    def _load_into(self, destination: Operand, size: int, from_memory: str = "") -> list[str]:
+        """Read at offset o and write an MRF register, or hold words back for the ARF."""
+        if destination.meaning.file == "m":
+            return self.write_mrf(destination, f"{self.call}({self._read(size)})")
+        if size < 8:
+            return [f"q0 = {self.call}({self._read(size)}) & M32", "t0 = d", "held = 1"]
+        lines = ["wide = mem64[o >> 3]", "q0 = np.int64(wide & np.uint64(M32))", "q1 = np.int64(wide >> np.uint64(32))"]
+        lines += ["t0 = d", "t1 = d + 1", "held = 2"]
+        if size == 16:
+            lines += ["wide = mem64[(o >> 3) + 1]", "q2 = np.int64(wide & np.uint64(M32))"]
+            lines += ["q3 = np.int64(wide >> np.uint64(32))", "t2 = d + 2", "t3 = d + 3", "held = 4"]
+        return lines
+
+    def _guarded_load(self, destination: Operand, address: str, size: int) -> list[str]:
+        """A load into a register without storage touches no memory (inferred)."""
+        body = self._check(address, size) + self._load_into(destination, size)
+        if destination.meaning.file == "m":
+            return body
+        return [f"d = {self.field(destination)}", "if d < ARF_STORED:", *("    " + line for line in body)]
+
+    def _load(self) -> list[str]:
+        destination, base, delta, offset = self.printed
+        size = self.semantic.attributes["size"]
+        address = f"(({self.value(base)} + {self.value(delta)} + {size} * {self.value(offset)}) & M32)"
+        return self._pause() + self._guarded_load(destination, address, size)
+
+    def _load_step(self) -> list[str]:
+        destination, base, delta, increment = self.printed
+        size = self.semantic.attributes["size"]
+        lines = [
+            *self._pause(),
+            f"old = {self.value(delta)}",
+            f"step = {self.signed(increment)}",
+            *self._guarded_load(destination, f"(({self.value(base)} + old) & M32)", size),
+        ]
+        return lines + self.write_mrf(delta, f"old + {size} * step")
+
+    def signed(self, operand: Operand) -> str:
+        """A step operand: signed immediate, or a register read as a signed number."""
+        value = self.value(operand)
+        return f"sign_extend({value}, 32)" if operand.meaning.is_register else value
+
+    def _write_memory(self, source: Operand, size: int) -> list[str]:
+        if size == 8:
+            low, high = self.value(source, 0), self.value(source, 1)
+            return [f"mem64[o >> 3] = np.uint64({low}) | (np.uint64({high}) << np.uint64(32))"]
+        return [f"mem32[o >> 2] = np.uint32({self.value(source)})"]
+
+    def _store_at(self, source: Operand, address: str) -> list[str]:
+        size = self.semantic.attributes["size"]
+        return [*self._pause(), *self._check(address, size, store=True), *self._write_memory(source, size)]
+
+    def _store(self) -> list[str]:
+        source, base, delta, offset = self.printed
+        size = self.semantic.attributes["size"]
+        return self._store_at(source, f"(({self.value(base)} + {self.value(delta)} + {size} * {self.value(offset)}) & M32)")
+
+    def _store_step(self) -> list[str]:
+        source, base, delta, increment = self.printed
+        size = self.semantic.attributes["size"]
+        lines = [f"old = {self.value(delta)}", f"step = {self.signed(increment)}"]
+        lines += self._store_at(source, f"(({self.value(base)} + old) & M32)")
+        return lines + self.write_mrf(delta, f"old + {size} * step")
+
+    def _store_indexed(self) -> list[str]:
+        source, base, offset = self.printed
+        return self._store_at(source, f"(({self.value(base)} + 4 * {self.value(offset)}) & M32)")
+
+    def _store_indexed_step(self) -> list[str]:
+        source, base, stride = self.printed
+        lines = [f"old = {self.value(base)}", f"step = {self.signed(stride)}", *self._store_at(source, "old")]
+        return lines + self.write_mrf(base, "old + 4 * step")
+
+    def _two_accesses(self, sizes: tuple[int, int]) -> list[str]:
+        """Check addresses a0 and a1 of two accesses, then that they lie in different elements."""
+        return [
+            *self._check("a0", sizes[0]),
+            *self._check("a1", sizes[1]),
+            "if same_element(a0, a1, sram_base, interleaved):",
+            "    status = CONFLICT",
+            "    fault_address = a1",
+            "    break",
+        ]
+
+    def _load_delta(self) -> list[str]:
+        destination, pointer, base, delta = self.printed
+        attributes = self.semantic.attributes
+        size, width = attributes["size"], attributes["delta"]
+        return [
+            f"a0 = {self.value(pointer)}",
+            f"old = {self.value(delta)}",
+            f"a1 = ({self.value(base)} + ((old >> {attributes['shift']}) & 0xFFFF)) & M32",
+            f"d = {self.field(destination)}",
+            "if d < ARF_STORED:",
+            *("    " + line for line in self._two_accesses((width, size))),
+            *("    " + line for line in self._load_into(destination, size)),
+            *self._check("a0", width),
+            f"following = {self._read(width)}",
+            *self.write_mrf(delta, "following"),
+            *self.write_mrf(pointer, f"a0 + {width}"),
+        ]
+
+    def _load_two(self) -> list[str]:
+        return self._ld64a32() if self.form.mnemonic == "ld64a32" else self._ldb16b16()
+
+    def _ld64a32(self) -> list[str]:
+        destination, pointer, base, delta = self.printed
+        return [
+            f"a0 = {self.value(pointer)}",
+            f"a1 = ({self.value(base)} + ({self.value(delta)} & 0xFFFF)) & M32",
+            f"d = {self.field(destination)}",
+            "if d < ARF_STORED:",
+            *("    " + line for line in self._two_accesses((8, 4))),
+            "    q2 = np.int64(mem32[o >> 2])",
+            "    wide = mem64[(a0 - sram_base) >> 3]",
+            "    q0 = np.int64(wide & np.uint64(M32))",
+            "    q1 = np.int64(wide >> np.uint64(32))",
+            "    t0, t1, t2 = d + 2, d + 3, d + 1",
+            "    held = 3",
+            *self.write_mrf(pointer, "a0 + 8"),
+        ]
+
+    def _ldb16b16(self) -> list[str]:
+        destination, base, deltas, mini = self.printed
+        return [
+            f"old = {self.value(deltas)}",
+            f"a0 = ({self.value(base)} + (old & 0xFFFF)) & M32",
+            f"a1 = ({self.value(base)} + (old >> 16)) & M32",
+            f"d = {self.field(destination)}",
+            f"small = {self.value(mini)}",
+            "if d < ARF_STORED:",
+            *("    " + line for line in self._two_accesses((2, 2))),
+            "    q1 = np.int64(mem16[o >> 1]) * 0x10001",
+            "    q0 = np.int64(mem16[(a0 - sram_base) >> 1]) * 0x10001",
+            "    t0, t1 = d, d + 1",
+            "    held = 2",
+            *self.write_mrf(deltas, "((old + 2) & 0xFFFF) | (((old >> 16) + 2 * (small & 15)) & 0xFFFF) << 16"),
+            *self.write_mrf(mini, "small >> 4"),
+        ]
+
+    def _pace(self) -> list[str]:
+        registers, packed, stride, selectors = self.printed[:-3], *self.printed[-3:]
+        accesses = self.semantic.attributes["accesses"]
+        lines = [
+            f"pair = {self.field(packed)}",
+            "low, high = np.int64(mrf[pair]), np.int64(mrf[pair + 1])",
+            f"strides = {self.value(stride)}",
+            f"selectors = {self.field(selectors)}",
+        ]
+        for which, _, _ in accesses:
+            lines.append(f"a{which} = pace_address(low, high, {which})")
+        lines += self._pace_targets(registers, accesses)
+        lines += self._pace_checks(accesses)
+        lines += self._pace_transfers(registers, accesses)
+        return lines + self._pace_advance(accesses)
+
+    def _pace_targets(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        """Destination positions d0, d1 of the load streams; a stream into a register without storage is off."""
+        loads = [access for access in accesses if access[2] != "store"]
+        if self.form.mnemonic == "ld2xst64pace":
+            return [f"d0 = {self.field(registers[0])}", "d1 = d0 + 2 if d0 < ARF_STORED else d0"]
+        lines = [f"d{n} = {self.field(registers[n])}" for n in range(len(loads))]
+        if len(loads) == 2:
+            second = registers[1].meaning.group
+            overlap = "d0 == d1" if second == 2 else "d0 == (d1 & -2)"
+            lines += [f"if {overlap} and d0 < ARF_STORED:", "    status = INVALID_OP", "    break"]
+        return lines
+
+    def _pace_checks(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        lines: list[str] = []
+        for which, size, kind in accesses:
+            check = self._check(f"a{which}", size, store=kind == "store")
+            if kind == "store":
+                lines += [*check, f"o{which} = o"]
+            else:
+                lines += [f"o{which} = -1", f"if d{which} < ARF_STORED:"]
+                lines += ["    " + line for line in [*check, f"o{which} = o"]]
+        names = [f"o{which}" for which, _, _ in accesses]
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                lines += [f"if elements_clash({first}, {second}, interleaved):", "    status = CONFLICT"]
+                lines += [f"    fault_address = {second} + sram_base", "    break"]
+        return lines
+
+    def _pace_transfers(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        """Loads first (held back), then the store of the old register content."""
+        lines: list[str] = []
+        position = 0
+        for which, size, kind in accesses:
+            if kind == "store":
+                continue
+            lines.append(f"if o{which} >= 0:")
+            if size == 8:
+                lines += [f"    wide = mem64[o{which} >> 3]", f"    q{position} = np.int64(wide & np.uint64(M32))"]
+                lines += [f"    q{position + 1} = np.int64(wide >> np.uint64(32))", f"    t{position} = d{which}"]
+                lines += [f"    t{position + 1} = d{which} + 1", f"    held = {position + 2}"]
+                otherwise = [f"t{position} = ARF_SINK", f"t{position + 1} = ARF_SINK"]
+            else:
+                scale = " * 0x10001" if kind == "broadcast" else ""
+                lines += [f"    q{position} = np.int64(mem{8 * size}[o{which} >> {size // 2}]){scale}"]
+                lines += [f"    t{position} = d{which}", f"    held = {position + 1}"]
+                otherwise = [f"t{position} = ARF_SINK"]
+            lines += ["else:", *("    " + line for line in otherwise)]
+            position += 2
+        if any(kind == "store" for _, _, kind in accesses):
+            source = registers[-1]
+            low, high = self.value(source, 0), self.value(source, 1)
+            lines.append(f"mem64[o2 >> 3] = np.uint64({low}) | (np.uint64({high}) << np.uint64(32))")
+        return lines
+
+    def _pace_advance(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        """Advance the used addresses by their selected strides and pack them again."""
+        lines: list[str] = []
+        for n, (which, size, _) in enumerate(accesses):
+            lines.append(f"a{which} += pace_stride(strides, (selectors >> {2 * n}) & 3, {size})")
+        used = {which for which, _, _ in accesses}
+        if 0 in used:
+            lines.append("low = (low & ~0x1FFFFF) | (a0 & 0x1FFFFF)")
+        if 1 in used:
+            lines.append("high = (high & ~0x1FFFFF) | (a1 & 0x1FFFFF)")
+        if 2 in used:
+            lines.append("low = (low & 0x1FFFFF) | ((a2 & 0x7FF) << 21)")
+            lines.append("high = (high & 0x801FFFFF) | (((a2 >> 11) & 0x3FF) << 21)")
+        return [*lines, "mrf[pair] = np.uint32(low & M32)", "mrf[pair + 1] = np.uint32(high & M32)"]
+
+    # Supervisor only.
+
+    def _weights(self) -> list[str]:
+        size = self.semantic.attributes["size"]
+        slots = size // 8
+        lines = [
+            *self._pause(),
+            f"slot = {self.field(self.printed[0])}",
+            f"if slot > weight_slots - {slots}{' or slot & 1' if slots == 2 else ''}:",
+            "    status = INVALID_OP",
+            "    break",
+            "address = np.int64(scsr[S_CCCSLOAD])",
+            *self._check("address", size),
+        ]
+        for n in range(slots):
+            lines.append(f"load_weights(weight_store, weights16, weights32, slot + {n}, mem64[(o >> 3) + {n}])")
+        return [*lines, f"scsr[S_CCCSLOAD] = np.uint32((address + {size}) & M32)"]
+
+    def _launch(self) -> list[str]:
+        entry, vertex, immediate = self.printed
+        every = self.form.mnemonic == "runall"
+        return [
+            *self._pause(),
+            f"status = begin_launch({every}, {self.value(entry)}, {self.value(vertex)}, {self.field(immediate)}, "
+            "t, sup, progress, scsr, csrs, all_mrf, timing, sram_base, executable)",
+            "if status != 0:",
+            "    break",
+            "launching = True",
+        ]
+
+    def _sync(self) -> list[str]:
+        return [
+            *self._pause(),
+            f"zone = {self.field(self.printed[0])}",
+            "if zone == 2:",
+            "    cost = last_exit + local_sync - t if last_exit >= t else 1",
+            "elif zone == 0:",
+            "    cost = 1",
+            "elif zone == 1 and sup[SANS_CYCLE] < 0:",
+            "    cost = 1",
+            "else:",
+            "    sup[ARRIVAL] = sup[SANS_CYCLE] if zone == 1 else t",
+            "    sup[SANS_CYCLE] = -1",
+            "    status = BARRIER if zone == 1 or zone == 3 else HOST",
+            "    waiting = True",
+        ]
+
+    def _exchange(self) -> list[str]:
+        name = self.form.mnemonic
+        operands = [self.field(operand) for operand in self.printed]
+        if name == "delay":
+            return [f"cost = {operands[0]} + 1"]
+        if name == "sans":
+            return ["sup[SANS_CYCLE] = t"]
+        if name == "sendpicp":
+            operands.append(f"np.int64(code[p + {FIELD_SECOND_WORD}]) & M32")
+        operands += ["0"] * (5 - len(operands))
+        return [
+            f"cost = {operands[0]} + 1",
+            f"status = exchange_{name}(t - sup[RELEASE], {', '.join(operands)}, sup, scsr, log)",
+            "if status != 0:",
+            "    break",
+        ]
+
+
+def branches(mode: str, pipe: str) -> list[tuple[int, str, list[str]]]:
+    """(opcode, text, body) of every form with semantics that a mode can execute in a pipe."""
+    result = []
+    for form in table().forms:
+        if form.mnemonic in SEMANTICS and form.pipe == pipe and form.mode in (mode, "both"):
+            result.append((form.index + 1, f"{form.mnemonic} {form.text}", Branch(form, mode == "supervisor").lines()))
+    return result
+
+
+def dispatch(mode: str, pipe: str, opcode: str, indent: str) -> str:
+    """The if/elif chain of one pipe, with a final else that reports the decoder's verdict."""
+    lines: list[str] = []
+    for number, (code, text, body) in enumerate(branches(mode, pipe)):
+        lines.append(f"{indent}{'if' if number == 0 else 'elif'} {opcode} == {code}:  # {text}")
+        lines += [f"{indent}    {line}" for line in body]
+    lines += [
+        f"{indent}else:",
+        f"{indent}    status = UNSUPPORTED if {opcode} == OPCODE_UNSUPPORTED else INVALID_INSTR",
+        f"{indent}    break",
+    ]
+    return "\n".join(lines)
+
+
+def semantic_imports() -> str:
+    """Import lines for every semantic function under its ``S_`` name."""
+    names = sorted({(s.module, s.name) for s in SEMANTICS.values() if s.function is not None})
+    return "\n".join(f"from {module} import {name} as S_{name}" for module, name in names)

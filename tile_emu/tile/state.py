@@ -1,0 +1,168 @@
+"""State of N tiles as arrays, and the call into the interpreter for one of them."""
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tile_emu.chips import Chip
+from tile_emu.exchange.log import COLUMNS
+from tile_emu.tile import layout
+from tile_emu.tile.csrspace import S_INCOMING_MUX, S_TILE_ID, SUPERVISOR_CSRS, W_WSR, WORKER_CSRS, slot_tables
+from tile_emu.tile.decode import decode_page, decode_tables
+from tile_emu.tile.engine import interpreter
+from tile_emu.tile.layout import Status
+
+ENDLESS_LIMIT = 1 << 40  # turns or supervisor instructions in one uninterrupted run before it counts as endless
+LOG_CAPACITY = 256
+_UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
+
+
+class DecodePool:
+    """Decoded pages, shared by all tiles that hold the same words at the same place (any address)."""
+
+    def __init__(self, architecture: str) -> None:
+        self.tables = decode_tables(architecture)
+        self.rows = np.zeros(0, np.int32)
+        self._used = 0
+        self._slot_of: dict[tuple[int, bytes], int] = {}
+
+    @property
+    def page_fields(self) -> int:
+        return layout.PAGE_WORDS * layout.DECODED_FIELDS
+
+    def slot(self, mode: int, words: NDArray[np.uint32], page: int) -> int:
+        """Pool slot of page ``page`` of a tile's region-0 words, decoding it if its content is new."""
+        first = page * layout.PAGE_WORDS
+        key = (mode, words[first : first + layout.PAGE_WORDS + 1].tobytes())
+        found = self._slot_of.get(key)
+        if found is None:
+            found = self.reserve(1)
+            decode_page(self.tables, mode, words, first, self.rows, found)
+            self._slot_of[key] = found
+        return found
+
+    def reserve(self, pages: int) -> int:
+        """First of ``pages`` new slots; grows the pool by doubling."""
+        first = self._used
+        self._used += pages
+        if self._used * self.page_fields > len(self.rows):
+            grown = np.zeros(max(2 * len(self.rows), self._used * self.page_fields, 64 * self.page_fields), np.int32)
+            grown[: len(self.rows)] = self.rows
+            self.rows = grown
+        return first
+
+
+class TileArrays:
+    """Everything N tiles remember, structure of arrays; memory is touched only where tiles use it.
+
+    Shapes, N tiles: memory uint8[N, size]; mrf uint32[N, 7, 17]; arf uint32[N, 6, 16]; acc float32[N, 6, 32];
+    weight_store uint64[N, slots], weights16 float64[N, 256], weights32 float32[N, 128]; csrs uint32[N, 6, .];
+    scsr uint32[N, .]; progress int64[N, 7, .]; sup int64[N, .]; log int32[N, capacity, 5]; counters int64[N, .];
+    pages int32[N, 2, pages of region 0], -1 where not decoded.
+    """
+
+    def __init__(self, chip: Chip, tiles: int) -> None:
+        self.chip = chip
+        self.tiles = tiles
+        self.pool = DecodePool(chip.architecture)
+        self.executable = chip.memory.interleaved_base - chip.memory.base
+        page_count = self.executable // layout.PAGE_BYTES
+        self.memory = np.zeros((tiles, chip.memory.size), np.uint8)
+        self.mrf = np.zeros((tiles, layout.CONTEXTS, layout.MRF_SLOTS), np.uint32)
+        self.arf = np.zeros((tiles, layout.WORKERS, layout.ARF_SLOTS), np.uint32)
+        self.acc = np.zeros((tiles, layout.WORKERS, 32), np.float32)
+        self.weight_store = np.zeros((tiles, 64), np.uint64)
+        self.weights16 = np.zeros((tiles, 256), np.float64)
+        self.weights32 = np.zeros((tiles, 128), np.float32)
+        self.csrs = np.zeros((tiles, layout.WORKERS, WORKER_CSRS), np.uint32)
+        self.scsr = np.zeros((tiles, SUPERVISOR_CSRS), np.uint32)
+        self.progress = np.zeros((tiles, layout.CONTEXTS, layout.PROGRESS_FIELDS), np.int64)
+        self.sup = np.zeros((tiles, layout.SUPERVISOR_FIELDS), np.int64)
+        self.log = np.zeros((tiles, LOG_CAPACITY, COLUMNS), np.int32)
+        self.counters = np.zeros((tiles, layout.COUNTERS), np.int64)
+        self.pages = np.full((tiles, 2, page_count), -1, np.int32)
+        self.slots = slot_tables(chip.architecture)
+        self.timing = _timing(chip)
+        self.sram = _sram(chip)
+        self.limit = ENDLESS_LIMIT
+        self.scsr[:, S_TILE_ID] = np.arange(tiles)
+        self.scsr[:, S_INCOMING_MUX] = chip.exchange.neutral_mux
+        self.csrs[:, :, W_WSR] = np.arange(layout.WORKERS)
+        self.progress[:, :, layout.EXIT_CYCLE] = -1
+        self.sup[:, [layout.LAUNCH_NEXT, layout.SANS_CYCLE, layout.SEND_CURSOR]] = -1
+
+    def forget_code(self, tile: int | slice = slice(None)) -> None:
+        """Decode a tile's code anew before it next executes: its memory was written from outside."""
+        self.pages[tile] = -1
+
+    def grow_log(self) -> None:
+        """Double the room of the exchange logs."""
+        grown = np.zeros((self.tiles, 2 * self.log.shape[1], COLUMNS), np.int32)
+        grown[:, : self.log.shape[1]] = self.log
+        self.log = grown
+
+    def decode_missing(self, tile: int) -> None:
+        """Decode the page at which a context of the tile stopped with Status.DECODE."""
+        context = int(self.sup[tile, layout.STOPPED_CONTEXT])
+        mode = 1 if context == layout.SUPERVISOR else 0
+        offset = int(self.progress[tile, context, layout.PC]) - self.chip.memory.base
+        page = offset // layout.PAGE_BYTES
+        words = self.memory[tile, : self.executable].view(np.uint32)
+        self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
+
+
+def _timing(chip: Chip) -> tuple[int, ...]:
+    times = chip.timing.supervisor
+    return (times.result_latency, times.taken_branch, times.put, times.launch, times.local_sync, chip.weight_slots)
+
+
+def _sram(chip: Chip) -> tuple[int, ...]:
+    memory = chip.memory
+    offset = memory.interleaved_base - memory.base
+    repeat_mask = 0xFFF if chip.architecture == "ipu1" else 0xFFFF
+    # Code lies in region 0 only, so a store above it cannot change decoded words.
+    return (memory.base, memory.size, offset, offset, repeat_mask, offset)
+
+
+def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Run some tiles until each stops for good reason, decoding pages and growing logs on the way; their Status."""
+    run = interpreter().run_tiles
+    statuses = np.zeros(len(tiles), np.int64)
+    undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
+    todo = np.arange(len(tiles))
+    while len(todo):
+        found = np.zeros(len(todo), np.int64)
+        with np.errstate(all="ignore"):  # only speaks up when the JIT is off
+            run(
+                tiles[todo],
+                found,
+                arrays.memory,
+                arrays.sram,
+                arrays.pages,
+                arrays.pool.rows,
+                arrays.mrf,
+                arrays.arf,
+                arrays.acc,
+                arrays.weight_store,
+                arrays.weights16,
+                arrays.weights32,
+                arrays.csrs,
+                arrays.scsr,
+                arrays.slots,
+                arrays.progress,
+                arrays.sup,
+                arrays.log,
+                arrays.counters,
+                undo,
+                arrays.timing,
+                arrays.limit,
+            )
+        statuses[todo] = found
+        for tile in tiles[todo[found == Status.DECODE]]:
+            arrays.decode_missing(int(tile))
+        if (found == Status.LOG_FULL).any():
+            arrays.grow_log()
+        todo = todo[(found == Status.DECODE) | (found == Status.LOG_FULL)]
+    return statuses

@@ -1,0 +1,96 @@
+"""The supervisor loop around the generated dispatch. ``@NAME@`` marks are filled in by engine.py.
+
+Time is explicit here: ``t`` is the cycle at which the next instruction may issue. An instruction issues when its
+operands are ready and the slot of that cycle (cycle mod 6) is not owned by a live worker; a worker launched at all
+runs to completion at once, so that the cycle of its exit is known (isa semantics 1.1; races between a worker and the
+supervisor or another worker are therefore seen in launch order, not interleaved: inferred).
+"""
+
+SUPERVISOR_TEMPLATE = '''
+@jit
+def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, weights16, weights32, csrs,
+             scsr, slots, progress, sup, log, counters, undo, timing, limit):
+    """Run a tile's supervisor, and the workers it launches, until a barrier, the end of a row, or a fault; a Status.
+
+    The context that faulted or needs a page decoded is left in sup[STOPPED_CONTEXT].
+    """
+    mem8, mem16, mem32, mem64 = mem
+    sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
+    result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
+    mrf = all_mrf[SUPERVISOR]
+    ready = sup[READY:READY + MRF_SLOTS]
+    own = progress[SUPERVISOR]
+    pc = own[PC]
+    t = sup[CYCLE]
+    last_exit = latest_exit(progress)
+    launching = sup[LAUNCH_NEXT] >= 0
+    executed = 0
+    fault_address = np.int64(-1)
+    status = 0
+    waiting = False
+    sup[STOPPED_CONTEXT] = SUPERVISOR
+    while True:
+        if launching:
+            worker = sup[LAUNCH_NEXT]
+            while worker <= sup[LAUNCH_LAST]:
+                status = run_worker(mem, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
+                                    weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
+                if status != EXITED_TRUE and status != EXITED_FALSE:
+                    break
+                if status == EXITED_FALSE:
+                    scsr[S_SSR] &= np.uint32(0xFFFFFFFF ^ SSR_LC)
+                status = 0
+                worker += 1
+            sup[LAUNCH_NEXT] = worker
+            if status != 0:
+                sup[STOPPED_CONTEXT] = worker
+                fault_address = progress[worker, FAULT_ADDRESS]
+                break
+            sup[LAUNCH_NEXT] = -1
+            last_exit = latest_exit(progress)
+            counters[COUNT_BUSY] += last_exit - sup[LAUNCH_CYCLE]
+            launching = False
+        if pc == RETURN_ADDRESS:
+            status = RETURNED
+            break
+        o = pc - sram_base
+        if o & 3 or o < 0 or o >= executable:
+            status = INVALID_PC
+            break
+        page = np.int64(pages[1, o >> (PAGE_SHIFT + 2)])
+        if page < 0:
+            status = DECODE
+            break
+        if executed >= limit:
+            status = ENDLESS
+            break
+        p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
+        next_pc = pc + np.int64(code[p + FIELD_SIZE])
+        cost = 1
+        op = code[p + FIELD_MAIN]
+@MAIN@
+        executed += 1
+        pc = next_pc
+        t += cost
+        if waiting:
+            break
+    own[PC] = pc
+    own[FAULT_ADDRESS] = fault_address
+    sup[CYCLE] = t
+    counters[COUNT_SUPERVISOR] += executed
+    return status
+
+
+@jit
+def run_tiles(tiles, statuses, memory, sram, pages, code, mrf, arf, acc, weight_store, weights16, weights32, csrs, scsr,
+              slots, progress, sup, log, counters, undo, timing, limit):
+    """run_tile for each tile of a list; statuses[i] is what tiles[i] stopped with."""
+    for i in range(len(tiles)):
+        tile = tiles[i]
+        mem8 = memory[tile]
+        mem = (mem8, mem8.view(np.uint16), mem8.view(np.uint32), mem8.view(np.uint64))
+        statuses[i] = run_tile(
+            mem, sram, pages[tile], code, mrf[tile], arf[tile], acc[tile], weight_store[tile], weights16[tile],
+            weights32[tile], csrs[tile], scsr[tile], slots, progress[tile], sup[tile], log[tile], counters[tile], undo,
+            timing, limit)
+'''

@@ -1,0 +1,102 @@
+"""The worker loop around the generated dispatch. ``@NAME@`` marks are filled in by engine.py."""
+
+WORKER_TEMPLATE = '''
+@jit
+def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own, counters, undo, limit):
+    """Run one worker until it exits, faults or needs a page decoded; a Status.
+
+    mem: (mem8, mem16, mem32, mem64) views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
+    the last two as offsets; pages: int32[2, n] page tables by mode; own: this context's progress (int64).
+    """
+    mem8, mem16, mem32, mem64 = mem
+    sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
+    pc = own[PC]
+    turns = own[TURNS]
+    start = own[START_CYCLE]
+    repeat_left = own[REPEAT_LEFT]
+    repeat_first = own[REPEAT_FIRST]
+    repeat_end = own[REPEAT_END]
+    ctl = np.int64(csr[W_FP_CTL])
+    instructions = 0
+    amp_count = 0
+    turns_before = turns
+    fault_address = np.int64(-1)
+    status = 0
+    exiting = False
+    exit_status = 0
+    pending_repeat = 0
+    pending_end = 0
+    q0 = q1 = q2 = q3 = 0
+    t0 = t1 = t2 = t3 = ARF_SINK
+    while True:
+        o = pc - sram_base
+        if o & 3 or o < 0 or o >= executable:
+            status = INVALID_PC
+            break
+        page = np.int64(pages[0, o >> (PAGE_SHIFT + 2)])
+        if page < 0:
+            status = DECODE
+            break
+        if turns >= limit:
+            status = ENDLESS
+            break
+        p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
+        size = np.int64(code[p + FIELD_SIZE])
+        next_pc = pc + size
+        if repeat_left != 0 and code[p + FIELD_NO_REPEAT] != 0:
+            status = INVALID_INSTR
+            break
+        trapping = ctl & 7 != 0
+        if trapping:
+            keep_state(undo, mrf, arf, acc, csr)
+        held = 0
+        flags = 0
+        op = code[p + FIELD_MAIN]
+        if op != 0:
+@MAIN@
+        op = code[p + FIELD_AUX]
+        if op != 0:
+@AUX@
+            if flags != 0:
+                csr[W_FP_STS] |= np.uint32(flags)
+                if flags & ctl & 7:
+                    restore_state(undo, mem64, mrf, arf, acc, csr)
+                    csr[W_FP_STS] |= np.uint32(flags)
+                    status = FP
+                    break
+        if held != 0:
+            arf[t0] = np.uint32(q0)
+            if held > 1:
+                arf[t1] = np.uint32(q1)
+                if held > 2:
+                    arf[t2] = np.uint32(q2)
+                    if held > 3:
+                        arf[t3] = np.uint32(q3)
+        instructions += size >> 2
+        turns += 1
+        if exiting:
+            break
+        if pending_repeat != 0:
+            repeat_left = pending_repeat
+            repeat_first = next_pc
+            repeat_end = pending_end
+            pending_repeat = 0
+        elif repeat_left != 0 and next_pc == repeat_end:
+            repeat_left -= 1
+            if repeat_left != 0:
+                next_pc = repeat_first
+        pc = next_pc
+    own[PC] = pc
+    own[TURNS] = turns
+    own[REPEAT_LEFT] = repeat_left
+    own[REPEAT_FIRST] = repeat_first
+    own[REPEAT_END] = repeat_end
+    own[FAULT_ADDRESS] = fault_address
+    counters[COUNT_TURNS] += turns - turns_before
+    counters[COUNT_INSTRUCTIONS] += instructions
+    counters[COUNT_AMP] += amp_count
+    if exiting:
+        own[EXIT_CYCLE] = start + 6 * (turns - 1)
+        return EXITED_TRUE if exit_status else EXITED_FALSE
+    return status
+'''

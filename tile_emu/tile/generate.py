@@ -238,7 +238,7 @@ class Branch:
         if store:
             lines += ["if o < code_end:", "    forget_page(pages, o)"]
             if not self.supervisor:
-                lines += ["if trapping:", f"    keep_memory(undo, mem64, o & -8)"]
+                lines += ["if trapping:", "    keep_memory(undo, mem64, o & -8)"]
         return lines
 
     def _pause(self) -> list[str]:
@@ -485,6 +485,9 @@ class Branch:
             "    status = INVALID_OP",
             "    break",
             "address = np.int64(scsr[S_CCCSLOAD])",
+            f"if address & {size - 1}:",
+            "    status = INVALID_OP",
+            "    break",
             *self._check("address", size),
         ]
         for n in range(slots):
@@ -508,7 +511,7 @@ class Branch:
             *self._pause(),
             f"zone = {self.field(self.printed[0])}",
             "if zone == 2:",
-            "    cost = last_exit + local_sync - t if last_exit >= t else 1",
+            "    cost = max(1, last_exit + local_sync - t) if last_exit >= 0 else 1",
             "elif zone == 0:",
             "    cost = 1",
             "elif zone == 1 and sup[SANS_CYCLE] < 0:",

@@ -34,7 +34,7 @@ def accumulator_index(number):
 
 @jit(inline=True)
 def _keep(acc, index, value, strict):
-    """Store a sum; flags. ``strict`` (f16 paths): an infinity among the operands is invalid and gives NaN."""
+    """Store a sum of f16 operands; flags. ``strict``: an infinity among them, which is invalid and gives NaN."""
     bits = float_bits(value)
     if bits & 0x7F800000 != 0x7F800000:
         acc[index] = value
@@ -50,6 +50,28 @@ def _keep_special(acc, index, bits, strict):
         return INV
     acc[index] = bits_float(bits)
     return 0 if old & 0x7FFFFFFF == 0x7F800000 else OFLO
+
+
+@jit(inline=True)
+def _keep_single(acc, index, value, a, b, c):
+    """Store the result of f32 operands a, b, c (patterns); flags. An infinity that came in is no overflow."""
+    bits = float_bits(value)
+    if bits & 0x7F800000 != 0x7F800000:
+        acc[index] = value
+        return 0
+    return _keep_single_special(acc, index, bits, a, b, c)
+
+
+@jit
+def _keep_single_special(acc, index, bits, a, b, c):
+    if bits & 0x7FFFFF:
+        acc[index] = bits_float(F32_NAN)
+        return INV
+    acc[index] = bits_float(bits)
+    for operand in (a, b, c):
+        if operand & 0x7FFFFFFF == 0x7F800000:
+            return 0
+    return OFLO
 
 
 @jit(inline=True)
@@ -106,11 +128,16 @@ def f16v8sqacc(acc, a, b, c, d):
     return flags | _add_square_halves(acc, 4, c) | _add_square_halves(acc, 6, d)
 
 
+@jit(inline=True)
+def _add_single(acc, index, a):
+    return _keep_single(acc, index, acc[index] + bits_float(a), a, a, float_bits(acc[index]))
+
+
 @semantic("f32v4acc", GROUP, "A[0,2,4,6] += elements")
 @jit(inline=True)
 def f32v4acc(acc, a, b, c, d):
-    flags = _keep(acc, 0, acc[0] + bits_float(a), False) | _keep(acc, 1, acc[1] + bits_float(b), False)
-    return flags | _keep(acc, 2, acc[2] + bits_float(c), False) | _keep(acc, 3, acc[3] + bits_float(d), False)
+    flags = _add_single(acc, 0, a) | _add_single(acc, 1, b)
+    return flags | _add_single(acc, 2, c) | _add_single(acc, 3, d)
 
 
 @semantic("f32v4absacc", GROUP, "A[0,2,4,6] += |elements|")
@@ -121,7 +148,8 @@ def f32v4absacc(acc, a, b, c, d):
 
 @jit(inline=True)
 def _multiply_add(acc, index, a, b):
-    return _keep(acc, index, fused_multiply_add(bits_float(a), bits_float(b), acc[index]), False)
+    value = fused_multiply_add(bits_float(a), bits_float(b), acc[index])
+    return _keep_single(acc, index, value, a, b, float_bits(acc[index]))
 
 
 @semantic("f32v4sqacc", GROUP, "A[0,2,4,6] += elements squared")
@@ -213,8 +241,8 @@ def f32v2axpy(acc, tas, x0, x1, y0, y1):
     out0 = float_bits(acc[0])
     out1 = float_bits(acc[1])
     scale = bits_float(tas)
-    flags = _keep(acc, 0, fused_multiply_add(scale, bits_float(x0), bits_float(y0)), False)
-    flags |= _keep(acc, 1, fused_multiply_add(scale, bits_float(x1), bits_float(y1)), False)
+    flags = _keep_single(acc, 0, fused_multiply_add(scale, bits_float(x0), bits_float(y0)), tas, x0, y0)
+    flags |= _keep_single(acc, 1, fused_multiply_add(scale, bits_float(x1), bits_float(y1)), tas, x1, y1)
     return out0 | flags, out1
 
 

@@ -31,7 +31,7 @@ def round_fraction_to_f32(value: Fraction) -> float:
     rounded = round(value / ulp) * ulp
     if abs(rounded) >= Fraction(2) ** 128:
         return math.copysign(math.inf, rounded)
-    return float(rounded)
+    return math.copysign(float(rounded), value)
 
 
 CHAIN = 16  # offset of the staging chain in a worker's accumulators

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from fractions import Fraction
 
@@ -143,6 +144,19 @@ def test_amp_e1_vector() -> None:
     )
     tile = amp_run(text, {0: one, 1: one, 2: f32(10), 3: f32(20)}, 0x3C00)
     assert tile.workers[0].a[4:6] == [f32(14), f32(24)]
+
+
+def test_both_amp_models_round_typical_sums_alike() -> None:
+    """f16 data near 1 and an f32 accumulator: four exact products and the old sum fit a double."""
+    rng = random.Random(4)
+    for _ in range(500):
+        terms = [fp.decode(rng.getrandbits(1) << 31 | rng.randint(120, 134) << 23 | rng.getrandbits(23), F32)]
+        for _ in range(4):
+            x, w = (
+                fp.decode(rng.getrandbits(1) << 15 | rng.randint(8, 20) << 10 | rng.getrandbits(10), F16) for _ in "xw"
+            )
+            terms.append(fp.multiply(x, w, Flags()))
+        assert fp.to_f32(MODEL_A(terms, Flags()), Flags()) == fp.to_f32(MODEL_C(terms, Flags()), Flags())
 
 
 def test_faults_of_accesses() -> None:

@@ -213,6 +213,7 @@ class NaiveTile:
     def launch(self, worker: Worker, pc: int, vertex_base: int, first_turn: int) -> None:
         worker.pc, worker.vertex_base, worker.first_turn = pc, vertex_base, first_turn
         worker.live = True
+        worker.turns = 0  # of this launch
         worker.fp_ctl, worker.fp_sts = self.supervisor.fp_ictl, 0
         worker.nfmt = worker.scl = 0
         worker.rpt = (0, 0, 0)

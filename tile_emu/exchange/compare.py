@@ -169,6 +169,9 @@ class _Report:
         to, source = int(self.want_to[w]), int(self.want_from[w])
         name = self.intended.name(int(self.want_transfer[w]))
         s, d = source >> ADDRESS_BITS, to >> ADDRESS_BITS
+        astray = np.nonzero((self.got_from == source) & (self.got_to >> ADDRESS_BITS == d))[0]
+        if astray.size:
+            raise IllegalExchange(f"'{name}': {self._events(int(astray[0]))}, which belongs to {_place(to)}")
         address = source & _ADDRESS
         event, begin, count, sctl = self.send
         inside = (begin <= address) & (address < begin + 4 * count)

@@ -1,0 +1,83 @@
+"""1 MiB all-to-all: scheduling, emission of rows, delivery.
+
+``extra_info``: words per second, time against a memcpy of the same bytes in the same run, events against the bound
+"most words one tile sends or receives" (path delays and drain, up to 171 events, come on top of the bound).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.exchange_oracle import log_of
+from tests.exchange_tools import all_to_all
+from tile_emu.chips import load_chip
+from tile_emu.exchange import Transfers, check_schedule, deliver, emit_rows, load_bound, schedule
+
+BOW = load_chip("bow")
+CASES = {"64 tiles x 65 words": (64, 65), "256 tiles x 4 words": (256, 4)}
+
+Rate = Callable[[float, str], None]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def transfers(request: pytest.FixtureRequest) -> Transfers:
+    tiles, words = CASES[request.param]
+    return all_to_all(BOW, tiles, tiles, words)
+
+
+def total_words(t: Transfers) -> int:
+    return int(t.words[t.owner].sum())
+
+
+def report(benchmark: Any, rate: Rate, t: Transfers) -> None:
+    rate(total_words(t), "words")
+    if benchmark.stats is None:
+        return
+    source = np.ones(total_words(t), dtype=np.uint32)
+    target = np.empty_like(source)
+    best = 1.0
+    for _ in range(20):
+        began = time.perf_counter()
+        target[:] = source
+        best = min(best, time.perf_counter() - began)
+    benchmark.extra_info["times_memcpy"] = benchmark.stats.stats.min / best
+
+
+def test_schedule(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
+    plan = benchmark.pedantic(schedule, (BOW, transfers), rounds=3, warmup_rounds=1)
+    check_schedule(BOW, transfers, plan)
+    bound = load_bound(BOW, transfers)
+    benchmark.extra_info.update(events=plan.horizon, bound=bound, events_per_bound=plan.horizon / bound)
+    report(benchmark, rate, transfers)
+
+
+def test_emit_rows(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
+    plan = schedule(BOW, transfers)
+    rows = benchmark.pedantic(emit_rows, (BOW, transfers, plan), rounds=3, warmup_rounds=1)
+    benchmark.extra_info["row_words_per_transfer"] = rows.words.size / len(transfers)
+    report(benchmark, rate, transfers)
+
+
+def test_deliver(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
+    rows = emit_rows(BOW, transfers, schedule(BOW, transfers))
+    words = [rows.words[a:b].tolist() for a, b in zip(rows.start, rows.start[1:])]
+    lines = [log_of(row) if row else [] for row in words]
+    count = np.array([len(x) for x in lines], dtype=np.int32)
+    log = np.zeros((BOW.tiles, count.max(), 5), dtype=np.int32)
+    for tile, x in enumerate(lines):
+        if x:
+            log[tile, : len(x)] = x
+    memory = np.zeros((BOW.tiles, BOW.memory.size), dtype=np.uint8)
+
+    def run() -> Any:
+        mux = np.full(BOW.tiles, BOW.exchange.neutral_mux, dtype=np.int32)
+        return deliver(BOW, memory, log, count, mux, np.zeros(BOW.tiles, dtype=np.int32), transfers)
+
+    done = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    assert done.received.sum() == total_words(transfers)
+    report(benchmark, rate, transfers)

@@ -1,7 +1,7 @@
 """From machine words to decoded rows, table-driven.
 
-A row of DECODED_FIELDS int32 describes what executes when a context of one mode fetches at a word: the opcode of the
-main and of the aux half (form index + 1), the size in bytes, and operand values with register numbers already turned
+A row of DECODED_FIELDS int32 describes what executes when a context of one mode fetches at a word: the opcodes of the
+main and of the aux half (tile_emu.tile.opcodes), the size in bytes, and operand values with register numbers already turned
 into positions of the state arrays. Everything is derived from the instruction table.
 """
 # mypy: disable-error-code="no-untyped-call"
@@ -29,17 +29,23 @@ from tile_emu.tile.layout import (
     FIELD_NO_REPEAT,
     FIELD_SECOND_WORD,
     FIELD_SIZE,
+    FIELD_SOURCES,
+    FIELD_TARGET,
     MRF_SINK,
     MRF_WRITABLE,
     OPCODE_INVALID,
     OPCODE_UNSUPPORTED,
     PAGE_WORDS,
 )
+from tile_emu.tile.opcodes import opcode_of
 
 MAX_OPERANDS = 5
 MAX_PARTS = 3
 WORKER_MODE = 0
 SUPERVISOR_MODE = 1
+
+READS = 1  # the supervisor waits for the register
+WRITES = 2  # the register is ready a latency later
 
 # How a raw field becomes an operand value.
 PLAIN, SIGNED, SHIFTED, MRF_READ, MRF_WRITE, ARF_READ, ARF_WRITE, MRF_PAIR = range(8)
@@ -53,7 +59,8 @@ class DecodeTables(NamedTuple):
     aux: NDArray[np.uint8]  # 1 for the aux pipe
     coissue: NDArray[np.uint8]
     no_repeat: NDArray[np.uint8]  # control, system or exchange class
-    opcode: NDArray[np.int32]  # form index + 1, OPCODE_UNSUPPORTED without semantics
+    opcode: NDArray[np.int32]  # tile_emu.tile.opcodes, OPCODE_UNSUPPORTED without semantics
+    main_access: NDArray[np.uint8]  # [F, 5] READS and WRITES bits of main-register operands
     two_words: NDArray[np.uint8]
     transform: NDArray[np.uint8]  # [F, 5]
     argument: NDArray[np.int32]  # [F, 5] sign bit, shift or register group size
@@ -98,7 +105,8 @@ def decode_tables(architecture: str) -> DecodeTables:
         aux=np.array([f.pipe == "aux" for f in forms], np.uint8),
         coissue=np.array([f.coissue for f in forms], np.uint8),
         no_repeat=np.array([f.klass != "ordinary" for f in forms], np.uint8),
-        opcode=np.array([f.index + 1 if f.mnemonic in SEMANTICS else OPCODE_UNSUPPORTED for f in forms], np.int32),
+        opcode=np.array([opcode_of(f) if f.mnemonic in SEMANTICS else OPCODE_UNSUPPORTED for f in forms], np.int32),
+        main_access=_main_access(forms),
         two_words=np.array([f.mnemonic == "sendpicp" for f in forms], np.uint8),
         transform=transform,
         argument=argument,
@@ -106,6 +114,17 @@ def decode_tables(architecture: str) -> DecodeTables:
         first=first,
         candidates=candidates,
     )
+
+
+def _main_access(forms: tuple[Form, ...]) -> NDArray[np.uint8]:
+    """Which operands are main registers that are read or written. A put does not wait for its operand (14.2)."""
+    access = np.zeros((len(forms), MAX_OPERANDS), np.uint8)
+    for form in forms:
+        for number, operand in enumerate(form.operands):
+            if operand.meaning.file == "m":
+                reads = READS if operand.direction != "out" and form.mnemonic != "put" else 0
+                access[form.index, number] = reads | (WRITES if operand.writes else 0)
+    return access
 
 
 def _candidates(forms: list[Form]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -169,11 +188,20 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
 @jit
 def _half(tables, form, word, row, opcode_field, operand_field, count):  # type: ignore[no-untyped-def]
     row[opcode_field] = tables.opcode[form]
+    sources = 0
+    target = MRF_SINK
     for number in range(count):
         value = _operand(tables, form, number, word)
         if value == -1000000:
             row[opcode_field] = OPCODE_INVALID
         row[operand_field + number] = value
+        if tables.main_access[form, number] & READS:
+            sources = (sources << 5) | (value + 1)
+        if tables.main_access[form, number] & WRITES:
+            target = value
+    if opcode_field == FIELD_MAIN:
+        row[FIELD_SOURCES] = sources
+        row[FIELD_TARGET] = target
 
 
 @jit

@@ -17,7 +17,8 @@ from tile_emu.isa.table import table
 from tile_emu.jit import cache_directory, fingerprint
 from tile_emu.profile.atomic import replacing
 from tile_emu.tile import csrspace, layout
-from tile_emu.tile.generate import dispatch, semantic_imports
+from tile_emu.tile.generate import group_functions, semantic_imports, system_chain
+from tile_emu.tile.opcodes import opcode_of
 from tile_emu.tile.supervisor_template import SUPERVISOR_TEMPLATE
 from tile_emu.tile.worker_template import WORKER_TEMPLATE
 
@@ -31,10 +32,13 @@ from tile_emu.isa.semantics.memory import pace_address, pace_stride
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import *
 from tile_emu.tile.layout import *
+from tile_emu.tile.opcodes import *
 from tile_emu.tile.support import *
 @IMPORTS@
 
 M32 = 0xFFFFFFFF
+OP_GET = @GET@
+OP_PUT = @PUT@
 @STATUS@
 
 '''
@@ -44,11 +48,11 @@ M32 = 0xFFFFFFFF
 def interpreter_source() -> str:
     """Python source of both loops."""
     header = _HEADER.replace("@IMPORTS@", semantic_imports())
+    for name in ("GET", "PUT"):
+        header = header.replace(f"@{name}@", str(opcode_of(table().by_mnemonic[name.lower()][0])))
     header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
-    worker = WORKER_TEMPLATE.replace("@MAIN@", dispatch("worker", "main", "op", " " * 12))
-    worker = worker.replace("@AUX@", dispatch("worker", "aux", "op", " " * 12))
-    supervisor = SUPERVISOR_TEMPLATE.replace("@MAIN@", dispatch("supervisor", "main", "op", " " * 8))
-    return header + worker + supervisor
+    supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 12))
+    return header + group_functions() + "\n\n" + WORKER_TEMPLATE + supervisor
 
 
 def _version() -> str:

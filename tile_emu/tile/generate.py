@@ -1,8 +1,9 @@
-"""Source of the interpreter loops, generated from the instruction table and the semantic functions.
+"""Source of the interpreter's dispatch, generated from the instruction table and the semantic functions.
 
-Each form with semantics becomes one branch of an if/elif chain on the opcode (LLVM turns it into a jump table). What a
+Each form with semantics becomes one branch of an if/elif chain on its opcode (LLVM turns it into a jump table). What a
 branch looks like follows from the form's shape and operands; what it computes is the semantic function, called by
-name. The surrounding loops are templates (``worker_template.py``, ``supervisor_template.py``).
+name. The chains are split into groups, one function each, because Numba's front end takes time that grows faster than
+a function's length; the loops in ``worker_template.py`` and ``supervisor_template.py`` call the groups.
 
 Order inside a bundle: the main half first, with loaded ARF values held back; then the aux half; then the held values.
 So both halves read old registers, a store sees the old value of a register the aux half overwrites, and a fault of the
@@ -12,23 +13,65 @@ main half leaves no trace of the aux half.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tile_emu.isa.semantics import SEMANTICS, Semantic, Shape
 from tile_emu.isa.table import Form, Operand, table
 from tile_emu.tile.layout import FIELD_AUX_OPERANDS, FIELD_MAIN_OPERANDS, FIELD_SECOND_WORD
+from tile_emu.tile.opcodes import GROUPS, group_of, opcode_of
 
-CONTEXT_PARAMETERS = {"ctl": "ctl", "acc": "acc", "weights16": "weights16", "weights32": "weights32", "tas": "np.int64(csr[W_TAS])"}
+CONTEXT_PARAMETERS = {
+    "ctl": "ctl",
+    "acc": "acc",
+    "weights16": "weights16",
+    "weights32": "weights32",
+    "tas": "np.int64(csr[W_TAS])",
+}
 _FLAG_MODULES = ("floating", "accumulators", "amp")
+
+# Parameters and last line of each group's function; what a fault inside it returns, with {status} and {address}.
+_MEMORY = "mem, sram, pages, mrf, arf, undo, trapping"
+_UNPACK = "mem8, mem16, mem32, mem64 = mem\nsram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram"
+_NOTHING_HELD = ", 0, 0, 0, 0, 0, 0, 0, 0, 0"
+SIGNATURES: dict[str, tuple[str, str, str, str]] = {
+    # group: parameters, prologue, fault return, final return
+    "alu": ("mrf, arf", "", "", ""),
+    "load": (
+        _MEMORY,
+        _UNPACK + "\nheld = q0 = q1 = q2 = q3 = 0\nt0 = t1 = t2 = t3 = ARF_SINK",
+        "return {status}, {address}" + _NOTHING_HELD,
+        "return 0, -1, held, t0, t1, t2, t3, q0, q1, q2, q3",
+    ),
+    "pace": (
+        _MEMORY,
+        _UNPACK + "\nheld = q0 = q1 = q2 = q3 = 0\nt0 = t1 = t2 = t3 = ARF_SINK",
+        "return {status}, {address}" + _NOTHING_HELD,
+        "return 0, -1, held, t0, t1, t2, t3, q0, q1, q2, q3",
+    ),
+    "store": (_MEMORY, _UNPACK, "return {status}, {address}", "return 0, -1"),
+    "control": (
+        "mrf, next_pc, repeat_mask",
+        "taken = repeat_count = repeat_end = 0\nended = 0",
+        "return {status}, next_pc, 0, 0, 0, 0",
+        "return 0, next_pc, taken, repeat_count, repeat_end, ended",
+    ),
+    "csr": ("mrf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
+    "aux_csr": ("arf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
+    "bits": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "f32": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "f16": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "accumulate": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "amp": ("arf, acc, ctl, weights16, weights32", "flags = 0", "", "return flags"),
+    "system": ("", "", "status = {status}\nfault_address = {address}\nbreak", ""),
+}
 
 
 class Branch:
     """One form's branch: helpers to name operands, and the emitters by shape."""
 
-    def __init__(self, form: Form, supervisor: bool) -> None:
+    def __init__(self, form: Form) -> None:
         self.form = form
         self.semantic: Semantic = SEMANTICS[form.mnemonic]
-        self.supervisor = supervisor
         self.base = FIELD_AUX_OPERANDS if form.pipe == "aux" else FIELD_MAIN_OPERANDS
         self.printed = [form.operands[index] for index, _ in form.text_operands]
 
@@ -68,36 +111,24 @@ class Branch:
     def has_flags(self) -> bool:
         return self.semantic.module.rsplit(".", 1)[-1] in _FLAG_MODULES
 
+    def fail(self, status: str, address: str = "-1") -> list[str]:
+        """Leave the group with a fault."""
+        text = SIGNATURES[group_of(self.form)][2].format(status=status, address=address)
+        return ["    " + line for line in text.splitlines()]
+
     def write_mrf(self, operand: Operand, value: str) -> list[str]:
-        """Write a main register; the supervisor's becomes readable ``result_latency`` cycles after issue."""
+        """Write a main register; names without storage ignore it."""
         number = self.field(operand)
         if operand.direction == "inout":
-            lines = [f"d = {number}", "if d < MRF_WRITABLE:", f"    mrf[d] = np.uint32(({value}) & M32)"]
-            if self.supervisor:
-                lines.append("    ready[d] = t + result_latency")
-            return lines
-        lines = [f"mrf[{number}] = np.uint32(({value}) & M32)"]
-        if self.supervisor:
-            lines.append(f"ready[{number}] = t + result_latency")
-        return lines
+            return [f"d = {number}", "if d < MRF_WRITABLE:", f"    mrf[d] = np.uint32(({value}) & M32)"]
+        return [f"mrf[{number}] = np.uint32(({value}) & M32)"]
 
     # Emitters.
 
     def lines(self) -> list[str]:
         """Body of the branch."""
         emit: Callable[[], list[str]] = getattr(self, "_" + self.semantic.shape.value.replace("-", "_"))
-        body = emit()
-        return self._issue() + body if self.supervisor else body
-
-    def _issue(self) -> list[str]:
-        """Supervisor: find the issue cycle from the operands' readiness and the free slots."""
-        lines: list[str] = []
-        # A put does not wait for its operand (fitted, isa semantics 14.2).
-        if self.semantic.shape is not Shape.PUT:
-            for operand in self.sources:
-                if operand.meaning.file == "m":
-                    lines += [f"if ready[{self.field(operand)}] > t:", f"    t = ready[{self.field(operand)}]"]
-        return [*lines, "if t <= last_exit:", "    t = next_slot(t, progress)"]
+        return emit()
 
     def _arguments(self, word: int | None = None) -> list[str]:
         """Arguments of the semantic function: context parameters by name, then the sources in printed order."""
@@ -134,12 +165,11 @@ class Branch:
 
     def _group(self) -> list[str]:
         call = f"{self.call}({', '.join(self._arguments())})"
-        counted = ["amp_count += 1"] if self.semantic.attributes.get("amp") else []
         if not self.destinations:
-            return [*counted, f"flags = {call} >> 32"]
+            return [f"flags = {call} >> 32"]
         group = self.destinations[0].meaning.group
         names = [f"v{w}" for w in range(group)]
-        return [*counted, f"{', '.join(names)} = {call}", *self._write_arf(self.destinations[0], names)]
+        return [f"{', '.join(names)} = {call}", *self._write_arf(self.destinations[0], names)]
 
     def _alu_pair(self) -> list[str]:
         number = self.field(self.destinations[0])
@@ -152,10 +182,7 @@ class Branch:
         ]
 
     def _taken(self, target: str, indent: str = "") -> list[str]:
-        lines = [f"{indent}next_pc = {target}"]
-        if self.supervisor:
-            lines.append(f"{indent}cost = taken_branch")
-        return lines
+        return [f"{indent}next_pc = {target}", f"{indent}taken = 1"]
 
     def _branch(self) -> list[str]:
         condition, target = self.printed
@@ -184,49 +211,36 @@ class Branch:
             f"count = {self.value(count)}{' & repeat_mask' if count.meaning.is_register else ''}",
             f"body = 8 * ({self.field(size)} + 1)",
             "if next_pc & 7:",
-            "    status = INVALID_PC",
-            "    break",
+            *self.fail("INVALID_PC"),
             "if count == 0:",
             "    next_pc += body",
             "else:",
-            "    pending_repeat = count",
-            "    pending_end = next_pc + body",
+            "    repeat_count = count",
+            "    repeat_end = next_pc + body",
         ]
 
     def _exit(self) -> list[str]:
-        return [f"exit_status = 1 if {self.call}({self.value(self.printed[0])}) else 0", "exiting = True"]
+        return [f"ended = EXITED_TRUE if {self.call}({self.value(self.printed[0])}) else EXITED_FALSE"]
+
+    def _slot(self, index: Operand) -> list[str]:
+        """Storage slot of a status register of the worker, or a fault."""
+        space = 1 if self.form.pipe == "aux" else 0
+        return [f"slot = np.int64(slots[{space}, {self.field(index)}])", "if slot == NO_SLOT:", *self.fail("INVALID_OP")]
 
     def _get(self) -> list[str]:
         destination, index = self.printed
-        space = 2 if self.supervisor else (1 if self.form.pipe == "aux" else 0)
-        lines = [f"slot = np.int64(slots[{space}, {self.field(index)}])", *self._slot_check()]
-        if self.supervisor:
-            return lines + self.write_mrf(destination, "read_supervisor(scsr, slot, t, pc)")
-        read = "read_worker(csr, slot, own, start + 6 * turns, pc)"
-        keep = ["own[REPEAT_LEFT] = repeat_left"]
+        read = "read_worker(csr, slot, own, cycle, pc)"
         if self.form.pipe == "aux":
-            return [*lines, *keep, f"arf[{self.field(destination)}] = np.uint32({read} & M32)"]
-        return [*lines, *keep, *self.write_mrf(destination, read)]
-
-    def _slot_check(self) -> list[str]:
-        return ["if slot == NO_SLOT:", "    status = INVALID_OP", "    break"]
+            return [*self._slot(index), f"arf[{self.field(destination)}] = np.uint32({read} & M32)"]
+        return [*self._slot(index), *self.write_mrf(destination, read)]
 
     def _put(self) -> list[str]:
         index, source = self.printed
-        space = 2 if self.supervisor else (1 if self.form.pipe == "aux" else 0)
-        lines = [f"slot = np.int64(slots[{space}, {self.field(index)}])", *self._slot_check()]
-        if self.supervisor:
-            lines += [
-                f"status = supervisor_put(scsr, slot, {self.value(source)}, weight_store, weights16, weights32, sup, log, "
-                "t - sup[RELEASE])",
-                "cost = put_cost",
-            ]
-        else:
-            lines += [f"status = write_worker(csr, slot, {self.value(source)}, acc)", "ctl = np.int64(csr[W_FP_CTL])"]
-        return [*lines, "if status != 0:", "    break"]
+        return [*self._slot(index), f"return write_worker(csr, slot, {self.value(source)}, acc)"]
 
     def _trap(self) -> list[str]:
-        return [f"status = PBRK1 if {self.field(self.printed[0])} & 1 else PBRK0", "break"]
+        bit = self.field(self.printed[0])
+        return [f"if {bit} & 1:", *self.fail("PBRK1"), "else:", *self.fail("PBRK0")]
 
     # Memory.
 
@@ -234,16 +248,10 @@ class Branch:
         """Range and alignment (and region for 128 bits); ``o`` becomes the byte offset into the tile's SRAM."""
         bad = f"o & {size - 1} or o < 0 or o > sram_size - {size}" if size > 1 else "o < 0 or o >= sram_size"
         lines = [f"o = {address} - sram_base", f"if {bad}{' or o < interleaved' if size == 16 else ''}:"]
-        lines += ["    status = INVALID_ADDR", "    fault_address = o + sram_base", "    break"]
+        lines += self.fail("INVALID_ADDR", "o + sram_base")
         if store:
-            lines += ["if o < code_end:", "    forget_page(pages, o)"]
-            if not self.supervisor:
-                lines += ["if trapping:", "    keep_memory(undo, mem64, o & -8)"]
+            lines += ["if o < code_end:", "    forget_page(pages, o)", "if trapping:", "    keep_memory(undo, mem64, o & -8)"]
         return lines
-
-    def _pause(self) -> list[str]:
-        """Supervisor: an instruction that could see received data ends the row."""
-        return ["if sup[EXCHANGING] != 0:", "    status = ROW_DONE", "    break"] if self.supervisor else []
 
     def _read(self, size: int) -> str:
         return f"np.int64(mem{8 * size}[o >> {size.bit_length() - 1}])"
@@ -272,13 +280,12 @@ class Branch:
         destination, base, delta, offset = self.printed
         size = self.semantic.attributes["size"]
         address = f"(({self.value(base)} + {self.value(delta)} + {size} * {self.value(offset)}) & M32)"
-        return self._pause() + self._guarded_load(destination, address, size)
+        return self._guarded_load(destination, address, size)
 
     def _load_step(self) -> list[str]:
         destination, base, delta, increment = self.printed
         size = self.semantic.attributes["size"]
         lines = [
-            *self._pause(),
             f"old = {self.value(delta)}",
             f"step = {self.signed(increment)}",
             *self._guarded_load(destination, f"(({self.value(base)} + old) & M32)", size),
@@ -298,7 +305,7 @@ class Branch:
 
     def _store_at(self, source: Operand, address: str) -> list[str]:
         size = self.semantic.attributes["size"]
-        return [*self._pause(), *self._check(address, size, store=True), *self._write_memory(source, size)]
+        return [*self._check(address, size, store=True), *self._write_memory(source, size)]
 
     def _store(self) -> list[str]:
         source, base, delta, offset = self.printed
@@ -327,9 +334,7 @@ class Branch:
             *self._check("a0", sizes[0]),
             *self._check("a1", sizes[1]),
             "if same_element(a0, a1, sram_base, interleaved):",
-            "    status = CONFLICT",
-            "    fault_address = a1",
-            "    break",
+            *self.fail("CONFLICT", "a1"),
         ]
 
     def _load_delta(self) -> list[str]:
@@ -413,7 +418,7 @@ class Branch:
         if len(loads) == 2:
             second = registers[1].meaning.group
             overlap = "d0 == d1" if second == 2 else "d0 == (d1 & -2)"
-            lines += [f"if {overlap} and d0 < ARF_STORED:", "    status = INVALID_OP", "    break"]
+            lines += [f"if {overlap} and d0 < ARF_STORED:", *self.fail("INVALID_OP")]
         return lines
 
     def _pace_checks(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
@@ -428,8 +433,8 @@ class Branch:
         names = [f"o{which}" for which, _, _ in accesses]
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
-                lines += [f"if elements_clash({first}, {second}, interleaved):", "    status = CONFLICT"]
-                lines += [f"    fault_address = {second} + sram_base", "    break"]
+                lines.append(f"if elements_clash({first}, {second}, interleaved):")
+                lines += self.fail("CONFLICT", f"{second} + sram_base")
         return lines
 
     def _pace_transfers(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
@@ -473,21 +478,16 @@ class Branch:
             lines.append("high = (high & 0x801FFFFF) | (((a2 >> 11) & 0x3FF) << 21)")
         return [*lines, "mrf[pair] = np.uint32(low & M32)", "mrf[pair + 1] = np.uint32(high & M32)"]
 
-    # Supervisor only.
+    # Supervisor only: pasted into its loop, where faults break.
 
     def _weights(self) -> list[str]:
         size = self.semantic.attributes["size"]
         slots = size // 8
         lines = [
-            *self._pause(),
             f"slot = {self.field(self.printed[0])}",
             f"if slot > weight_slots - {slots}{' or slot & 1' if slots == 2 else ''}:",
-            "    status = INVALID_OP",
-            "    break",
+            *self.fail("INVALID_OP"),
             "address = np.int64(scsr[S_CCCSLOAD])",
-            f"if address & {size - 1}:",
-            "    status = INVALID_OP",
-            "    break",
             *self._check("address", size),
         ]
         for n in range(slots):
@@ -498,7 +498,6 @@ class Branch:
         entry, vertex, immediate = self.printed
         every = self.form.mnemonic == "runall"
         return [
-            *self._pause(),
             f"status = begin_launch({every}, {self.value(entry)}, {self.value(vertex)}, {self.field(immediate)}, "
             "t, sup, progress, scsr, csrs, all_mrf, timing, sram_base, executable)",
             "if status != 0:",
@@ -508,15 +507,10 @@ class Branch:
 
     def _sync(self) -> list[str]:
         return [
-            *self._pause(),
             f"zone = {self.field(self.printed[0])}",
             "if zone == 2:",
-            "    cost = max(1, last_exit + local_sync - t) if last_exit >= 0 else 1",
-            "elif zone == 0:",
-            "    cost = 1",
-            "elif zone == 1 and sup[SANS_CYCLE] < 0:",
-            "    cost = 1",
-            "else:",
+            "    cost = last_exit + local_sync - t if last_exit >= t else 1",
+            "elif zone != 0 and (zone != 1 or sup[SANS_CYCLE] >= 0):",
             "    sup[ARRIVAL] = sup[SANS_CYCLE] if zone == 1 else t",
             "    sup[SANS_CYCLE] = -1",
             "    status = BARRIER if zone == 1 or zone == 3 else HOST",
@@ -541,27 +535,38 @@ class Branch:
         ]
 
 
-def branches(mode: str, pipe: str) -> list[tuple[int, str, list[str]]]:
-    """(opcode, text, body) of every form with semantics that a mode can execute in a pipe."""
-    result = []
-    for form in table().forms:
-        if form.mnemonic in SEMANTICS and form.pipe == pipe and form.mode in (mode, "both"):
-            result.append((form.index + 1, f"{form.mnemonic} {form.text}", Branch(form, mode == "supervisor").lines()))
-    return result
-
-
-def dispatch(mode: str, pipe: str, opcode: str, indent: str) -> str:
-    """The if/elif chain of one pipe, with a final else that reports the decoder's verdict."""
+def _chain(forms: Iterable[Form], indent: str) -> list[str]:
     lines: list[str] = []
-    for number, (code, text, body) in enumerate(branches(mode, pipe)):
-        lines.append(f"{indent}{'if' if number == 0 else 'elif'} {opcode} == {code}:  # {text}")
-        lines += [f"{indent}    {line}" for line in body]
-    lines += [
-        f"{indent}else:",
-        f"{indent}    status = UNSUPPORTED if {opcode} == OPCODE_UNSUPPORTED else INVALID_INSTR",
-        f"{indent}    break",
-    ]
+    for form in forms:
+        word = "elif" if lines else "if"
+        lines.append(f"{indent}{word} op == {opcode_of(form)}:  # {form.mnemonic} {form.text}")
+        lines += [f"{indent}    {line}" for text in Branch(form).lines() for line in text.splitlines()]
+    return lines
+
+
+def _members(group: str) -> list[Form]:
+    return [form for form in table().forms if form.mnemonic in SEMANTICS and group_of(form) == group]
+
+
+def group_function(group: str) -> str:
+    """Source of one group's dispatch function ``do_<group>(op, code, p, ...)``."""
+    parameters, prologue, _, final = SIGNATURES[group]
+    lines = ["@jit(inline=True)", f"def do_{group}(op, code, p, {parameters}):"]
+    lines += [f"    {line}" for line in prologue.splitlines()]
+    lines += _chain(_members(group), "    ")
+    if final:
+        lines.append(f"    {final}")
     return "\n".join(lines)
+
+
+def system_chain(indent: str) -> str:
+    """The supervisor's own instructions, as a chain to stand inside its loop."""
+    return "\n".join(_chain(_members("system"), indent))
+
+
+def group_functions() -> str:
+    """Source of all groups but the supervisor's."""
+    return "\n\n\n".join(group_function(group) for group in GROUPS if group != "system")
 
 
 def semantic_imports() -> str:

@@ -23,13 +23,15 @@ PAGE_SHIFT = 6
 PAGE_WORDS = 1 << PAGE_SHIFT
 PAGE_BYTES = 4 * PAGE_WORDS
 DECODED_FIELDS = 16
-FIELD_MAIN = 0  # opcode of the main half: form index + 1, 0 none, negative a decoding fault
+FIELD_MAIN = 0  # opcode of the main half, 0 none, negative a decoding fault
 FIELD_AUX = 1
 FIELD_SIZE = 2  # bytes
 FIELD_NO_REPEAT = 3  # 1 if it may not stand in a repeat body
 FIELD_MAIN_OPERANDS = 4  # op0..op4
 FIELD_AUX_OPERANDS = 9  # op0..op3
 FIELD_SECOND_WORD = 13  # inline word of sendpicp
+FIELD_SOURCES = 14  # MRF positions the supervisor must wait for, plus 1, 5 bits each
+FIELD_TARGET = 15  # MRF position that becomes ready a latency after issue, MRF_SINK for none
 OPCODE_INVALID = -1
 OPCODE_UNSUPPORTED = -2
 

@@ -18,6 +18,7 @@ def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, we
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
     mrf = all_mrf[SUPERVISOR]
+    arf = all_arf[0]  # a supervisor has none; the shared groups want one
     ready = sup[READY:READY + MRF_SLOTS]
     own = progress[SUPERVISOR]
     pc = own[PC]
@@ -25,7 +26,7 @@ def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, we
     last_exit = latest_exit(progress)
     launching = sup[LAUNCH_NEXT] >= 0
     executed = 0
-    fault_address = np.int64(-1)
+    fault_address = -1
     status = 0
     waiting = False
     sup[STOPPED_CONTEXT] = SUPERVISOR
@@ -66,9 +67,51 @@ def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, we
             break
         p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
         next_pc = pc + np.int64(code[p + FIELD_SIZE])
+        sources = np.int64(code[p + FIELD_SOURCES])
+        while sources != 0:
+            t = max(t, ready[(sources & 31) - 1])
+            sources >>= 5
+        if t <= last_exit:
+            t = next_slot(t, progress)
         cost = 1
-        op = code[p + FIELD_MAIN]
-@MAIN@
+        op = np.int64(code[p + FIELD_MAIN])
+        group = op >> GROUP_SHIFT
+        if sup[EXCHANGING] != 0 and ends_row(op, group):
+            status = ROW_DONE
+            break
+        if group == ALU:
+            do_alu(op, code, p, mrf, arf)
+        elif group == CONTROL:
+            status, next_pc, taken, _, _, _ = do_control(op, code, p, mrf, next_pc, repeat_mask)
+            if taken != 0:
+                cost = taken_branch
+        elif group == LOAD:
+            status, fault_address, _, _, _, _, _, _, _, _, _ = do_load(
+                op, code, p, mem, sram, pages, mrf, arf, undo, False)
+        elif group == STORE:
+            status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, False)
+        elif op == OP_GET:
+            slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+            if slot == NO_SLOT:
+                status = INVALID_OP
+            else:
+                mrf[code[p + FIELD_MAIN_OPERANDS]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
+        elif op == OP_PUT:
+            slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+            cost = put_cost
+            if slot == NO_SLOT:
+                status = INVALID_OP
+            else:
+                status = supervisor_put(scsr, slot, np.int64(mrf[code[p + FIELD_MAIN_OPERANDS]]), weight_store,
+                                        weights16, weights32, sup, log, t - sup[RELEASE])
+        elif group == SYSTEM:
+@SYSTEM@
+        else:
+            status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
+        if status != 0 and not waiting:
+            break
+        ready[code[p + FIELD_TARGET]] = t + result_latency
+        ready[MRF_SINK] = 0
         executed += 1
         pc = next_pc
         t += cost

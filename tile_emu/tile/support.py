@@ -7,6 +7,7 @@ import numpy as np
 
 from tile_emu.exchange.log import FORMAT, MUX, MUXPAIR, POINTER, SEND
 from tile_emu.isa.semantics.bits import bits_float, widen
+from tile_emu.isa.table import table
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import (
     S_FP_ICTL,
@@ -46,6 +47,8 @@ from tile_emu.tile.layout import (
     WORKERS,
     Status,
 )
+
+from tile_emu.tile.opcodes import LOAD, STORE, SYSTEM, opcode_of
 
 INVALID_OP = int(Status.INVALID_OP)
 INVALID_PC = int(Status.INVALID_PC)
@@ -210,6 +213,19 @@ def load_weights(weight_store, weights16, weights32, slot, raw):
         word >>= np.uint64(16)
     weights32[2 * n * 16 + unit] = bits_float(np.int64(raw & np.uint64(0xFFFFFFFF)))
     weights32[(2 * n + 1) * 16 + unit] = bits_float(np.int64(raw >> np.uint64(32)))
+
+
+OPCODE_DELAY_FAMILY = tuple(
+    opcode_of(form) for form in table().forms if form.klass == "exchange" and form.mnemonic != "sync"
+)
+
+
+@jit(inline=True)
+def ends_row(op, group):
+    """Whether a supervisor instruction could see received data or outlast the row: memory, launches, weights, sync."""
+    if group == LOAD or group == STORE:
+        return True
+    return group == SYSTEM and op not in OPCODE_DELAY_FAMILY
 
 
 # Exchange instructions: each writes what it does, and when, into the tile's log (tile_emu.exchange.log). Events count

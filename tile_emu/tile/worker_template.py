@@ -20,14 +20,9 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
     instructions = 0
     amp_count = 0
     turns_before = turns
-    fault_address = np.int64(-1)
+    fault_address = -1
     status = 0
-    exiting = False
-    exit_status = 0
-    pending_repeat = 0
-    pending_end = 0
-    q0 = q1 = q2 = q3 = 0
-    t0 = t1 = t2 = t3 = ARF_SINK
+    ended = 0
     while True:
         o = pc - sram_base
         if o & 3 or o < 0 or o >= executable:
@@ -49,14 +44,51 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
         trapping = ctl & 7 != 0
         if trapping:
             keep_state(undo, mrf, arf, acc, csr)
-        held = 0
-        flags = 0
-        op = code[p + FIELD_MAIN]
+        held = q0 = q1 = q2 = q3 = 0
+        t0 = t1 = t2 = t3 = ARF_SINK
+        new_repeat = new_end = 0
+        op = np.int64(code[p + FIELD_MAIN])
         if op != 0:
-@MAIN@
-        op = code[p + FIELD_AUX]
+            group = op >> GROUP_SHIFT
+            if group == ALU:
+                do_alu(op, code, p, mrf, arf)
+            elif group == LOAD:
+                status, fault_address, held, t0, t1, t2, t3, q0, q1, q2, q3 = do_load(
+                    op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+            elif group == PACE:
+                status, fault_address, held, t0, t1, t2, t3, q0, q1, q2, q3 = do_pace(
+                    op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+            elif group == STORE:
+                status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+            elif group == CONTROL:
+                status, next_pc, _, new_repeat, new_end, ended = do_control(op, code, p, mrf, next_pc, repeat_mask)
+            elif group == CSR:
+                own[REPEAT_LEFT] = repeat_left
+                status = do_csr(op, code, p, mrf, csr, slots, own, acc, start + 6 * turns, pc)
+            else:
+                status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
+            if status != 0:
+                break
+        op = np.int64(code[p + FIELD_AUX])
         if op != 0:
-@AUX@
+            group = op >> GROUP_SHIFT
+            flags = 0
+            if group == AMP:
+                flags = do_amp(op, code, p, arf, acc, ctl, weights16, weights32)
+                amp_count += 1
+            elif group == F16:
+                flags = do_f16(op, code, p, arf, acc, ctl, csr)
+            elif group == F32:
+                flags = do_f32(op, code, p, arf, acc, ctl, csr)
+            elif group == BITS:
+                do_bits(op, code, p, arf, acc, ctl, csr)
+            elif group == ACCUMULATE:
+                flags = do_accumulate(op, code, p, arf, acc, ctl, csr)
+            else:
+                status = do_aux_csr(op, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
+                ctl = np.int64(csr[W_FP_CTL])
+                if status != 0:
+                    break
             if flags != 0:
                 csr[W_FP_STS] |= np.uint32(flags)
                 if flags & ctl & 7:
@@ -74,13 +106,12 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
                         arf[t3] = np.uint32(q3)
         instructions += size >> 2
         turns += 1
-        if exiting:
+        if ended != 0:
             break
-        if pending_repeat != 0:
-            repeat_left = pending_repeat
+        if new_repeat != 0:
+            repeat_left = new_repeat
             repeat_first = next_pc
-            repeat_end = pending_end
-            pending_repeat = 0
+            repeat_end = new_end
         elif repeat_left != 0 and next_pc == repeat_end:
             repeat_left -= 1
             if repeat_left != 0:
@@ -95,8 +126,8 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
     counters[COUNT_TURNS] += turns - turns_before
     counters[COUNT_INSTRUCTIONS] += instructions
     counters[COUNT_AMP] += amp_count
-    if exiting:
+    if ended != 0:
         own[EXIT_CYCLE] = start + 6 * (turns - 1)
-        return EXITED_TRUE if exit_status else EXITED_FALSE
+        return ended
     return status
 '''

@@ -14,6 +14,8 @@ from tile_emu.exchange import Transfers, deliver
 from tile_emu.exchange import log as layout
 
 BOW = load_chip("bow")
+pytestmark = pytest.mark.nojit
+
 CHIP = dataclasses.replace(BOW, memory=dataclasses.replace(BOW.memory, size=16384))
 BASE = CHIP.memory.base
 SEND, MUX, POINTER = layout.SEND, layout.MUX, layout.POINTER

@@ -20,7 +20,7 @@ import numpy as np
 from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange.fabric import mux_offset, sample_to_store
-from tile_emu.exchange.transfers import I32, I64, Transfers
+from tile_emu.exchange.transfers import I32, I64, Transfers, mixed
 from tile_emu.jit import jit
 
 
@@ -107,18 +107,6 @@ def _place(order, first, source, words, dest_start, dest_tile, delay, base, low,
 
 
 @jit
-def _receiver_keys(dest_start, dest_tile, out):  # type: ignore[no-untyped-def]
-    """A key per transfer that depends only on its set of receivers. A collision costs quality, nothing else."""
-    for i in range(dest_start.size - 1):
-        total = np.uint64(0)
-        for j in range(dest_start[i], dest_start[i + 1]):
-            h = (np.uint64(dest_tile[j]) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-            h = (h ^ (h >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-            total += h ^ (h >> np.uint64(32))
-        out[i] = total
-
-
-@jit
 def _colour(member, dest_start, dest_tile, used, colour):  # type: ignore[no-untyped-def]
     """Lowest colour per group that none of its receivers has yet; ``member`` is one transfer of each group."""
     for g in range(member.size):
@@ -146,8 +134,7 @@ def _group_begin(order, member, words, dest_start, dest_tile, load, begin):  # t
 
 def _by_ideal_time(chip: Chip, t: Transfers) -> I64:
     """Order of placement by the time at which a transfer would be received if nothing was in the way."""
-    keys = np.empty(len(t), dtype=np.uint64)
-    _receiver_keys(t.dest_start, t.dest_tile, keys)
+    keys = np.add.reduceat(mixed(t.dest_tile), t.dest_start[:-1])  # of the set of receivers; a collision costs quality
     _, member, group = np.unique(keys, return_index=True, return_inverse=True)
     appearance = np.argsort(np.argsort(member))
     group, member = appearance[group], np.sort(member)

@@ -135,15 +135,12 @@ def _multicast(flat: I64, names: tuple[str, ...]) -> Transfers:
     return Transfers(s[head], a[head], w[head], start, d, to, name[head], names)
 
 
-@jit
-def _destination_hash(start, dest_tile, shift, out):  # type: ignore[no-untyped-def]
-    """A hash per transfer of its destinations relative to its source address."""
-    for i in range(start.size - 1):
-        h = np.uint64(14695981039346656037)
-        for j in range(start[i], start[i + 1]):
-            h = (h ^ np.uint64(dest_tile[j])) * np.uint64(1099511628211)
-            h = (h ^ (np.uint64(shift[j]) & np.uint64(0xFFFFFFFF))) * np.uint64(1099511628211)
-        out[i] = h
+def mixed(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """A 64-bit hash of every value (the finisher of splitmix64)."""
+    h = (values.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ h >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ h >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return h ^ h >> np.uint64(31)
 
 
 @jit
@@ -171,8 +168,8 @@ def _join(t: Transfers) -> Transfers:
     if len(t) < 2:
         return t
     shift = t.dest_address - t.source_address[t.owner]
-    key = np.empty(len(t), dtype=np.uint64)
-    _destination_hash(t.dest_start, t.dest_tile, shift, key)
+    destinations = mixed((t.dest_tile.astype(np.int64) << 32) + shift)
+    key = np.add.reduceat(destinations, t.dest_start[:-1])
     order = np.lexsort((t.source_address, key, t.source_tile))
     joined = np.zeros(len(t), dtype=np.bool_)
     _join_flags(order, t.source_tile, t.source_address, t.words, t.dest_start, t.dest_tile, shift, joined)

@@ -30,7 +30,7 @@ from tile_emu.tile.layout import (
     FIELD_SECOND_WORD,
     FIELD_SIZE,
     FIELD_SOURCES,
-    FIELD_TARGET,
+    FIELD_TARGETS,
     MRF_SINK,
     MRF_WRITABLE,
     OPCODE_INVALID,
@@ -189,7 +189,7 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
 def _half(tables, form, word, row, opcode_field, operand_field, count):  # type: ignore[no-untyped-def]
     row[opcode_field] = tables.opcode[form]
     sources = 0
-    target = MRF_SINK
+    targets = MRF_SINK << 5 | MRF_SINK  # a step load writes two: datum and delta
     for number in range(count):
         value = _operand(tables, form, number, word)
         if value == -1000000:
@@ -198,10 +198,10 @@ def _half(tables, form, word, row, opcode_field, operand_field, count):  # type:
         if tables.main_access[form, number] & READS:
             sources = (sources << 5) | (value + 1)
         if tables.main_access[form, number] & WRITES:
-            target = value
+            targets = (targets << 5 | value) & 0x3FF
     if opcode_field == FIELD_MAIN:
         row[FIELD_SOURCES] = sources
-        row[FIELD_TARGET] = target
+        row[FIELD_TARGETS] = targets
 
 
 @jit

@@ -488,6 +488,8 @@ class Branch:
             f"if slot > weight_slots - {slots}{' or slot & 1' if slots == 2 else ''}:",
             *self.fail("INVALID_OP"),
             "address = np.int64(scsr[S_CCCSLOAD])",
+            f"if address & {size - 1}:",
+            *self.fail("INVALID_OP"),
             *self._check("address", size),
         ]
         for n in range(slots):
@@ -509,7 +511,7 @@ class Branch:
         return [
             f"zone = {self.field(self.printed[0])}",
             "if zone == 2:",
-            "    cost = last_exit + local_sync - t if last_exit >= t else 1",
+            "    cost = max(1, last_exit + local_sync - t) if last_exit >= 0 else 1",
             "elif zone != 0 and (zone != 1 or sup[SANS_CYCLE] >= 0):",
             "    sup[ARRIVAL] = sup[SANS_CYCLE] if zone == 1 else t",
             "    sup[SANS_CYCLE] = -1",

@@ -31,7 +31,7 @@ FIELD_MAIN_OPERANDS = 4  # op0..op4
 FIELD_AUX_OPERANDS = 9  # op0..op3
 FIELD_SECOND_WORD = 13  # inline word of sendpicp
 FIELD_SOURCES = 14  # MRF positions the supervisor must wait for, plus 1, 5 bits each
-FIELD_TARGET = 15  # MRF position that becomes ready a latency after issue, MRF_SINK for none
+FIELD_TARGETS = 15  # two MRF positions of 5 bits that become ready a latency after issue, MRF_SINK for none
 OPCODE_INVALID = -1
 OPCODE_UNSUPPORTED = -2
 

@@ -110,7 +110,9 @@ def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, we
             status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
         if status != 0 and not waiting:
             break
-        ready[code[p + FIELD_TARGET]] = t + result_latency
+        targets = np.int64(code[p + FIELD_TARGETS])
+        ready[targets & 31] = t + result_latency
+        ready[targets >> 5] = t + result_latency
         ready[MRF_SINK] = 0
         executed += 1
         pc = next_pc

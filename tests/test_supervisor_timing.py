@@ -107,6 +107,7 @@ plain = st.sampled_from(
         "xor $m3,$m1,$m2",
         "shl $m1,$m3,2",
         "cmpult $m2,$m3,$m0",
+        "movz $m1,$m2,$m0",
         "ld32 $m0,$m6,$mzero,1",
         "ld32step $m1,$m6,$m7+=,1",
         "ldz16 $m2,$m6,$m7,1",

@@ -265,7 +265,14 @@ class NaiveTile:
         """Numbers of the registers an instruction must wait for."""
         registers = [op.first for op in ins.operands if op.file == "m"]
         writes_first = not re.match(r"st|br|run|put|sync|call", ins.mnemonic)
+        if ins.mnemonic == "movz":
+            return registers  # the old destination is a source
         return registers[1:] if writes_first else registers if ins.mnemonic != "call" else []
+
+    @staticmethod
+    def conditional(ins: Instruction) -> list[int]:
+        """A register that an instruction may leave as it is becomes ready as late as if written (inferred)."""
+        return [ins.operands[0].first] if ins.mnemonic in ("brnzdec", "movz") else []
 
     def supervisor_issue(self, sup: Supervisor) -> None:
         ins = self.step_at(sup.pc).instructions[0]
@@ -277,7 +284,7 @@ class NaiveTile:
             or self.system(sup, ins)
         )
         self.write(sup, effects)
-        for index in effects.m:
+        for index in {*effects.m, *self.conditional(ins)}:
             if index < 12:
                 sup.ready[index] = self.cycle + RESULT
         sup.instructions += 1

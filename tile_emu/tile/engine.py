@@ -51,7 +51,7 @@ def interpreter_source() -> str:
     for name in ("GET", "PUT"):
         header = header.replace(f"@{name}@", str(opcode_of(table().by_mnemonic[name.lower()][0])))
     header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
-    supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 12))
+    supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 16))
     return header + group_functions() + "\n\n" + WORKER_TEMPLATE + supervisor
 
 

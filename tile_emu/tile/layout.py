@@ -59,6 +59,7 @@ SEND_CURSOR = 8  # outgoing stream: byte address of the next item, -1 no stream
 SEND_CONTROL = 9
 LOG_COUNT = 10  # entries in the tile's exchange log
 STOPPED_CONTEXT = 11  # context that faulted or needs a page decoded
+ROW_END = 12  # cycle at which the last row was left
 READY = 16  # per MRF slot: first cycle at which it may be read
 SUPERVISOR_FIELDS = 40
 

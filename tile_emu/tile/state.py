@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +69,7 @@ class TileArrays:
         self.chip = chip
         self.tiles = tiles
         self.pool = DecodePool(chip.architecture)
+        self._lock = threading.Lock()
         self.executable = chip.memory.interleaved_base - chip.memory.base
         page_count = self.executable // layout.PAGE_BYTES
         self.memory = np.zeros((tiles, chip.memory.size), np.uint8)
@@ -98,19 +101,20 @@ class TileArrays:
         self.pages[tile] = -1
 
     def grow_log(self) -> None:
-        """Double the room of the exchange logs."""
+        """Double the room of the exchange logs. Only while no other thread runs tiles."""
         grown = np.zeros((self.tiles, 2 * self.log.shape[1], COLUMNS), np.int32)
         grown[:, : self.log.shape[1]] = self.log
         self.log = grown
 
     def decode_missing(self, tile: int) -> None:
-        """Decode the page at which a context of the tile stopped with Status.DECODE."""
+        """Decode the page at which a context of the tile stopped with Status.DECODE. Safe from several threads."""
         context = int(self.sup[tile, layout.STOPPED_CONTEXT])
         mode = 1 if context == layout.SUPERVISOR else 0
         offset = int(self.progress[tile, context, layout.PC]) - self.chip.memory.base
         page = offset // layout.PAGE_BYTES
         words = self.memory[tile, : self.executable].view(np.uint32)
-        self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
+        with self._lock:
+            self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
 
 
 def _timing(chip: Chip) -> tuple[int, ...]:
@@ -127,7 +131,7 @@ def _sram(chip: Chip) -> tuple[int, ...]:
 
 
 def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Run some tiles until each stops for good reason, decoding pages and growing logs on the way; their Status."""
+    """Run some tiles until each stops for another reason than a page not decoded yet; their Status."""
     run = interpreter().run_tiles
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
@@ -162,7 +166,5 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]
         statuses[todo] = found
         for tile in tiles[todo[found == Status.DECODE]]:
             arrays.decode_missing(int(tile))
-        if (found == Status.LOG_FULL).any():
-            arrays.grow_log()
-        todo = todo[(found == Status.DECODE) | (found == Status.LOG_FULL)]
+        todo = todo[found == Status.DECODE]
     return statuses

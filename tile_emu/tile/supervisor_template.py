@@ -8,134 +8,140 @@ supervisor or another worker are therefore seen in launch order, not interleaved
 
 SUPERVISOR_TEMPLATE = '''
 @jit
-def run_tile(mem, sram, pages, code, all_mrf, all_arf, all_acc, weight_store, weights16, weights32, csrs,
-             scsr, slots, progress, sup, log, counters, undo, timing, limit):
-    """Run a tile's supervisor, and the workers it launches, until a barrier, the end of a row, or a fault; a Status.
+def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
+              tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
+              tile_counters, undo, timing, limit):
+    """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
-    The context that faulted or needs a page decoded is left in sup[STOPPED_CONTEXT].
+    statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
+    sup[STOPPED_CONTEXT]. (One function, not two: Numba optimises a callee again inside every caller.)
     """
-    mem8, mem16, mem32, mem64 = mem
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
-    mrf = all_mrf[SUPERVISOR]
-    arf = all_arf[0]  # a supervisor has none; the shared groups want one
-    ready = sup[READY:READY + MRF_SLOTS]
-    own = progress[SUPERVISOR]
-    pc = own[PC]
-    t = sup[CYCLE]
-    last_exit = latest_exit(progress)
-    launching = sup[LAUNCH_NEXT] >= 0
-    executed = 0
-    fault_address = -1
-    status = 0
-    waiting = False
-    sup[STOPPED_CONTEXT] = SUPERVISOR
-    while True:
-        if launching:
-            worker = sup[LAUNCH_NEXT]
-            while worker <= sup[LAUNCH_LAST]:
-                status = run_worker(mem, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
-                                    weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
-                if status != EXITED_TRUE and status != EXITED_FALSE:
-                    break
-                if status == EXITED_FALSE:
-                    scsr[S_SSR] &= np.uint32(0xFFFFFFFF ^ SSR_LC)
-                status = 0
-                worker += 1
-            sup[LAUNCH_NEXT] = worker
-            if status != 0:
-                sup[STOPPED_CONTEXT] = worker
-                fault_address = progress[worker, FAULT_ADDRESS]
-                break
-            sup[LAUNCH_NEXT] = -1
-            last_exit = latest_exit(progress)
-            counters[COUNT_BUSY] += last_exit - sup[LAUNCH_CYCLE]
-            launching = False
-        if pc == RETURN_ADDRESS:
-            status = RETURNED
-            break
-        o = pc - sram_base
-        if o & 3 or o < 0 or o >= executable:
-            status = INVALID_PC
-            break
-        page = np.int64(pages[1, o >> (PAGE_SHIFT + 2)])
-        if page < 0:
-            status = DECODE
-            break
-        if executed >= limit:
-            status = ENDLESS
-            break
-        p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
-        next_pc = pc + np.int64(code[p + FIELD_SIZE])
-        sources = np.int64(code[p + FIELD_SOURCES])
-        while sources != 0:
-            t = max(t, ready[(sources & 31) - 1])
-            sources >>= 5
-        if t <= last_exit:
-            t = next_slot(t, progress)
-        cost = 1
-        op = np.int64(code[p + FIELD_MAIN])
-        group = op >> GROUP_SHIFT
-        if sup[EXCHANGING] != 0 and ends_row(op, group):
-            status = ROW_DONE
-            break
-        if group == ALU:
-            do_alu(op, code, p, mrf, arf)
-        elif group == CONTROL:
-            status, next_pc, taken, _, _, _ = do_control(op, code, p, mrf, next_pc, repeat_mask)
-            if taken != 0:
-                cost = taken_branch
-        elif group == LOAD:
-            status, fault_address, _, _, _, _, _, _, _, _, _ = do_load(
-                op, code, p, mem, sram, pages, mrf, arf, undo, False)
-        elif group == STORE:
-            status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, False)
-        elif op == OP_GET:
-            slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
-            if slot == NO_SLOT:
-                status = INVALID_OP
-            else:
-                mrf[code[p + FIELD_MAIN_OPERANDS]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
-        elif op == OP_PUT:
-            slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
-            cost = put_cost
-            if slot == NO_SLOT:
-                status = INVALID_OP
-            else:
-                status = supervisor_put(scsr, slot, np.int64(mrf[code[p + FIELD_MAIN_OPERANDS]]), weight_store,
-                                        weights16, weights32, sup, log, t - sup[RELEASE])
-        elif group == SYSTEM:
-@SYSTEM@
-        else:
-            status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
-        if status != 0 and not waiting:
-            break
-        targets = np.int64(code[p + FIELD_TARGETS])
-        ready[targets & 31] = t + result_latency
-        ready[targets >> 5] = t + result_latency
-        ready[MRF_SINK] = 0
-        executed += 1
-        pc = next_pc
-        t += cost
-        if waiting:
-            break
-    own[PC] = pc
-    own[FAULT_ADDRESS] = fault_address
-    sup[CYCLE] = t
-    counters[COUNT_SUPERVISOR] += executed
-    return status
-
-
-@jit
-def run_tiles(tiles, statuses, memory, sram, pages, code, mrf, arf, acc, weight_store, weights16, weights32, csrs, scsr,
-              slots, progress, sup, log, counters, undo, timing, limit):
-    """run_tile for each tile of a list; statuses[i] is what tiles[i] stopped with."""
     for i in range(len(tiles)):
         tile = tiles[i]
         mem8 = memory[tile]
-        mem = (mem8, mem8.view(np.uint16), mem8.view(np.uint32), mem8.view(np.uint64))
-        statuses[i] = run_tile(
-            mem, sram, pages[tile], code, mrf[tile], arf[tile], acc[tile], weight_store[tile], weights16[tile],
-            weights32[tile], csrs[tile], scsr[tile], slots, progress[tile], sup[tile], log[tile], counters[tile], undo,
-            timing, limit)
+        mem16, mem32, mem64 = mem8.view(np.uint16), mem8.view(np.uint32), mem8.view(np.uint64)
+        mem = (mem8, mem16, mem32, mem64)
+        pages = page_tables[tile]
+        all_mrf, all_arf, all_acc, csrs = tile_mrf[tile], tile_arf[tile], tile_acc[tile], tile_csrs[tile]
+        weight_store, weights16, weights32 = tile_weight_store[tile], tile_weights16[tile], tile_weights32[tile]
+        scsr, progress, sup, log = tile_scsr[tile], tile_progress[tile], tile_sup[tile], tile_log[tile]
+        counters = tile_counters[tile]
+        mrf = all_mrf[SUPERVISOR]
+        arf = all_arf[0]  # a supervisor has none; the shared groups want one
+        ready = sup[READY:READY + MRF_SLOTS]
+        own = progress[SUPERVISOR]
+        pc = own[PC]
+        t = sup[CYCLE]
+        last_exit = latest_exit(progress)
+        launching = sup[LAUNCH_NEXT] >= 0
+        executed = 0
+        fault_address = -1
+        status = 0
+        waiting = False
+        returning = False
+        sup[STOPPED_CONTEXT] = SUPERVISOR
+        while True:
+            if launching:
+                worker = sup[LAUNCH_NEXT]
+                while worker <= sup[LAUNCH_LAST]:
+                    status = run_worker(mem, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
+                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
+                    if status != EXITED_TRUE and status != EXITED_FALSE:
+                        break
+                    if status == EXITED_FALSE:
+                        scsr[S_SSR] &= np.uint32(0xFFFFFFFF ^ SSR_LC)
+                    status = 0
+                    worker += 1
+                sup[LAUNCH_NEXT] = worker
+                if status != 0:
+                    sup[STOPPED_CONTEXT] = worker
+                    fault_address = progress[worker, FAULT_ADDRESS]
+                    break
+                sup[LAUNCH_NEXT] = -1
+                last_exit = latest_exit(progress)
+                counters[COUNT_BUSY] += last_exit - sup[LAUNCH_CYCLE]
+                launching = False
+            if pc == RETURN_ADDRESS:
+                status = RETURNED
+                break
+            o = pc - sram_base
+            if o & 3 or o < 0 or o >= executable:
+                status = INVALID_PC
+                break
+            page = np.int64(pages[1, o >> (PAGE_SHIFT + 2)])
+            if page < 0:
+                status = DECODE
+                break
+            if executed >= limit:
+                status = ENDLESS
+                break
+            p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
+            next_pc = pc + np.int64(code[p + FIELD_SIZE])
+            sources = np.int64(code[p + FIELD_SOURCES])
+            while sources != 0:
+                t = max(t, ready[(sources & 31) - 1])
+                sources >>= 5
+            if t <= last_exit:
+                t = next_slot(t, progress)
+            cost = 1
+            op = np.int64(code[p + FIELD_MAIN])
+            group = op >> GROUP_SHIFT
+            if sup[EXCHANGING] != 0 and ends_row(op, group):
+                status = ROW_DONE
+                break
+            if group == ALU:
+                do_alu(op, code, p, mrf, arf)
+            elif group == CONTROL:
+                status, next_pc, taken, _, _, _ = do_control(op, code, p, mrf, next_pc, repeat_mask)
+                if taken != 0:
+                    cost = taken_branch
+            elif group == LOAD:
+                status, fault_address, _, _, _, _, _, _, _, _, _ = do_load(
+                    op, code, p, mem, sram, pages, mrf, arf, undo, False)
+            elif group == STORE:
+                status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, False)
+            elif op == OP_GET:
+                slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+                if slot == NO_SLOT:
+                    status = INVALID_OP
+                else:
+                    mrf[code[p + FIELD_MAIN_OPERANDS]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
+            elif op == OP_PUT:
+                slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+                cost = put_cost
+                if slot == NO_SLOT:
+                    status = INVALID_OP
+                else:
+                    status = supervisor_put(scsr, slot, np.int64(mrf[code[p + FIELD_MAIN_OPERANDS]]), weight_store,
+                                            weights16, weights32, sup, log, t - sup[RELEASE])
+            elif group == SYSTEM:
+@SYSTEM@
+            else:
+                status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
+            if status != 0 and not waiting:
+                break
+            targets = np.int64(code[p + FIELD_TARGETS])
+            ready[targets & 31] = t + result_latency
+            ready[targets >> 5] = t + result_latency
+            ready[MRF_SINK] = 0
+            executed += 1
+            pc = next_pc
+            t += cost
+            if sup[EXCHANGING] != 0:
+                # The row lasts to its last exchange instruction and the return after it.
+                if group == SYSTEM:
+                    sup[ROW_END] = t
+                    returning = True
+                elif group == CONTROL and returning:
+                    sup[ROW_END] = t
+                    returning = False
+            if waiting:
+                break
+        own[PC] = pc
+        own[FAULT_ADDRESS] = fault_address
+        sup[CYCLE] = t
+        counters[COUNT_SUPERVISOR] += executed
+        statuses[i] = status
 '''

@@ -1,0 +1,206 @@
+"""All tiles of a chip and the superstep loop: compute, barrier, exchange, repeat.
+
+Tiles share nothing between barriers, so they run in any order and on any number of threads with the same results and
+cycles. A barrier releases every tile at the same cycle, ``sync_release`` after the last arrival; rows then run on each
+tile's supervisor, which logs what it sends and when it listens to whom, and stops at the first instruction that could
+see received data; when all have, the words are moved (tile_emu.exchange.deliver) and all go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tile_emu.chips import Chip, load_chip
+from tile_emu.errors import IllegalExchange, TileEmuError, TileFault, UsageError
+from tile_emu.exchange.deliver import deliver
+from tile_emu.profile.recording import Recording
+from tile_emu.tile import layout
+from tile_emu.tile.csrspace import S_INCOMING_BASE, S_INCOMING_DELTA, S_INCOMING_MUX
+from tile_emu.tile.faults import tile_fault
+from tile_emu.tile.layout import FIRST_FAULT, Status
+from tile_emu.tile.state import TileArrays, run_tiles
+
+if TYPE_CHECKING:
+    from tile_emu.exchange.transfers import Transfers
+    from tile_emu.graph.image import Image
+
+# Version of the timing model that reports carry; raise it when a cycle count can change.
+TIMING_MODEL = "tile-emu timing 1"
+_CHUNK = 64  # tiles a thread takes at a time
+Progress = Callable[..., None]
+
+
+class Machine:
+    """One emulated chip. ``memory`` is uint8[tiles, SRAM size], touched only where programs use it."""
+
+    def __init__(self, chip: str | Chip, tiles: int | None = None, threads: int | None = None) -> None:
+        self.chip = load_chip(chip) if isinstance(chip, str) else chip
+        self.tiles = self.chip.tiles if tiles is None else tiles
+        if not 1 <= self.tiles <= self.chip.tiles:
+            raise UsageError(f"{self.chip.name} has {self.chip.tiles} tiles, not {self.tiles}")
+        self.threads = (os.cpu_count() or 1) if threads is None else threads
+        if self.threads < 1:
+            raise UsageError(f"cannot run on {self.threads} threads")
+        self.arrays = TileArrays(self.chip, self.tiles)
+        self.image: Image | None = None
+
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        """SRAM of all tiles, uint8[tiles, size]; byte 0 is address ``chip.memory.base``."""
+        return self.arrays.memory
+
+    def load(self, image: Image) -> None:
+        """Put an image into the tiles' memories and every supervisor at its entry."""
+        if image.chip != self.chip or image.tiles != self.tiles:
+            raise UsageError(f"the image is for {image.tiles} tiles of {image.chip.name}")
+        self.image = image
+        image.fill(self.memory)
+        self.arrays.forget_code()
+        self.arrays.progress[:, layout.SUPERVISOR, layout.PC] = image.entry
+
+    def write_tensor(self, name: str, array: NDArray[Any]) -> None:
+        """Host write of a whole tensor. Raises UsageError for an unknown name, a wrong shape or dtype."""
+        self._tensor(name).pack(array, self.memory)
+
+    def read_tensor(self, name: str) -> NDArray[Any]:
+        """Host read of a whole tensor."""
+        result: NDArray[Any] = self._tensor(name).unpack(self.memory)
+        return result
+
+    def _tensor(self, name: str) -> Any:
+        if self.image is None or name not in self.image.tensors:
+            raise UsageError(f"no tensor '{name}' in the loaded image")
+        return self.image.tensors[name]
+
+    # The superstep loop.
+
+    def run(self, progress: Progress | None = None) -> Recording:
+        """Run the loaded program until every tile calls the host.
+
+        ``progress(stage, fraction)`` is called while it runs. Raises TileFault for the first tile (lowest number) that
+        faulted, IllegalExchange, or TileEmuError when tiles wait for each other for ever.
+        """
+        if self.image is None:
+            raise UsageError("no image is loaded")
+        image = self.image
+        barriers = len(image.exchanges)
+        record = Recording.zeros(self.chip, self.tiles, image.compute_names, image.exchange_names, TIMING_MODEL)
+        counted = np.zeros((self.tiles, layout.COUNTERS), np.int64)
+        start = self._settle()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for phase in range(barriers + 1):
+                if progress is not None:
+                    progress("running", phase / (barriers + 1))
+                at_host = self._compute(pool)
+                self._count(record, phase, counted)
+                if at_host:
+                    if phase != barriers:
+                        raise TileEmuError(f"the program ended before exchange {phase} of {barriers}")
+                    break
+                if phase == barriers:
+                    raise TileEmuError(f"a barrier after the last of the program's {barriers} exchanges")
+                self._exchange(pool, record, phase, start, *image.exchanges[phase])
+        record.finish[:] = self.arrays.sup[:, layout.ARRIVAL] - start
+        return record
+
+    def _settle(self) -> int:
+        """Start every supervisor at the same cycle, when all earlier results are ready; that cycle."""
+        sup = self.arrays.sup
+        start = int(max(sup[:, layout.CYCLE].max(), sup[:, layout.READY : layout.READY + layout.MRF_SLOTS].max()))
+        sup[:, layout.CYCLE] = start
+        return start
+
+    def _run_all(self, pool: ThreadPoolExecutor) -> NDArray[np.int64]:
+        """Run every tile until it stops; Status of each. Faults and endless loops raise."""
+        tiles = np.arange(self.tiles)
+        chunks = [tiles[i : i + _CHUNK] for i in range(0, self.tiles, _CHUNK)]
+        statuses = np.concatenate(list(pool.map(lambda chunk: run_tiles(self.arrays, chunk), chunks)))
+        while (statuses == Status.LOG_FULL).any():
+            self.arrays.grow_log()
+            again = np.flatnonzero(statuses == Status.LOG_FULL)
+            statuses[again] = run_tiles(self.arrays, again)
+        faulted = np.flatnonzero(statuses >= FIRST_FAULT)
+        if len(faulted):
+            raise self._fault(int(faulted[0]), int(statuses[faulted[0]]))
+        return statuses
+
+    def _fault(self, tile: int, status: int) -> TileFault:
+        assert self.image is not None
+        lines = self.image.lines
+        where = {
+            int(address): f"{lines.files[file]}:{line}"
+            for address, line, file in zip(lines.address, lines.line, lines.file, strict=True)
+        }
+        return tile_fault(self.arrays, tile, status, self.image.symbols, where)
+
+    def _compute(self, pool: ThreadPoolExecutor) -> bool:
+        """Run to the next barrier; whether it was the host's. Raises TileEmuError if tiles wait for different ones."""
+        statuses = self._run_all(pool)
+        hosts = statuses == Status.HOST
+        if hosts.all():
+            return True
+        odd = np.flatnonzero(statuses != statuses[0])
+        if len(odd) or statuses[0] != Status.BARRIER:
+            tile = int(odd[0]) if len(odd) else 0
+            names = [Status(int(statuses[t])).name for t in (0, tile)]
+            raise TileEmuError(f"tiles wait for each other for ever: tile 0 in {names[0]}, tile {tile} in {names[1]}")
+        return False
+
+    def _exchange(
+        self, pool: ThreadPoolExecutor, record: Recording, phase: int, start: int, name: str, intended: Transfers
+    ) -> None:
+        """Release the barrier, run the rows, move the words."""
+        arrays, sup = self.arrays, self.arrays.sup
+        release = int(sup[:, layout.ARRIVAL].max()) + self.chip.timing.sync_release
+        record.arrival[phase] = sup[:, layout.ARRIVAL] - start
+        record.release[phase] = release - start
+        mux = arrays.scsr[:, S_INCOMING_MUX].astype(np.int32)
+        pointer = (arrays.scsr[:, S_INCOMING_BASE] + arrays.scsr[:, S_INCOMING_DELTA]).astype(np.int32)
+        sup[:, [layout.RELEASE, layout.ROW_END]] = release
+        sup[:, layout.CYCLE] = np.maximum(sup[:, layout.CYCLE], release)
+        sup[:, layout.EXCHANGING] = 1
+        sup[:, layout.LOG_COUNT] = 0
+        self._run_all(pool)
+        sup[:, layout.EXCHANGING] = 0
+        record.row_end[phase] = sup[:, layout.ROW_END] - start
+        count = sup[:, layout.LOG_COUNT].astype(np.int32)
+        name_of = self.image.name_at if self.image is not None else None
+        try:
+            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of)
+        except IllegalExchange as error:
+            raise IllegalExchange(f"exchange '{name}': {error}") from None
+        self._check_rows_outlast(name, moved.last_store, release)
+        arrays.scsr[:, S_INCOMING_DELTA] = pointer - arrays.scsr[:, S_INCOMING_BASE].astype(np.int32)
+        arrays.forget_code(self._wrote_code(moved.received, pointer))
+        record.sent[phase], record.received[phase] = moved.sent, moved.received
+
+    def _check_rows_outlast(self, name: str, last_store: NDArray[np.int32], release: int) -> None:
+        """A tile may not look at memory or leave for good while words still arrive (exchange rules R8, R12)."""
+        early = np.flatnonzero(self.arrays.sup[:, layout.CYCLE] - release <= last_store)
+        if len(early):
+            tile = int(early[0])
+            went_on = int(self.arrays.sup[tile, layout.CYCLE]) - release
+            raise IllegalExchange(
+                f"exchange '{name}': tile {tile} goes on at event {went_on} but a word still arrives at event "
+                f"{last_store[tile]}: its row must last longer"
+            )
+
+    def _wrote_code(self, received: NDArray[np.int64], pointer: NDArray[np.int32]) -> Any:
+        """Tiles whose store pointer ended in executable memory, so that code may have been overwritten."""
+        return np.flatnonzero((received > 0) & (pointer <= self.chip.memory.interleaved_base))
+
+    def _count(self, record: Recording, phase: int, counted: NDArray[np.int64]) -> None:
+        """Put what the counters gained since the last call into compute phase ``phase``."""
+        gained = self.arrays.counters - counted
+        counted += gained
+        record.turns[phase] = gained[:, layout.COUNT_TURNS]
+        record.worker_busy[phase] = gained[:, layout.COUNT_BUSY]
+        record.supervisor_instructions[phase] = gained[:, layout.COUNT_SUPERVISOR]
+        record.instructions[phase] = gained[:, layout.COUNT_INSTRUCTIONS] + gained[:, layout.COUNT_SUPERVISOR]
+        record.amp[phase] = gained[:, layout.COUNT_AMP]

@@ -105,6 +105,50 @@ def decode(words: list[int]) -> list[tuple[int, list[tuple[str, int]], tuple[int
         event += n
 
 
+class Receiver:
+    """Incoming side of one tile: histories by event, so that what acts later can look back."""
+
+    def __init__(self, me: int, neutral: int) -> None:
+        self.me, self.neutral = me, neutral
+        self.mux, self.pair, self.format = defaultdict(lambda: neutral), defaultdict(lambda: neutral), defaultdict(int)
+        self.pointer = 0
+        self.from_partner: int | None = None  # source set by the partner one event ago
+        self.next_from_partner: int | None = None
+
+    def begin(self, c: int) -> None:
+        self.mux[c], self.format[c] = self.mux[c - 1], self.format[c - 1]
+        self.from_partner, self.next_from_partner = self.next_from_partner, None
+        self.pair[c] = self.pair[c - 1] if self.from_partner is None else self.from_partner
+
+    def apply(self, c: int, settings: list[tuple[str, int]], partner: Receiver | None) -> None:
+        for kind, v in settings:
+            if kind == "mux":
+                self.mux[c] = v
+            elif kind == "pointer":
+                self.pointer = 4 * v
+            elif kind == "format":
+                self.format[c] = v
+            else:
+                source = v if v == self.neutral else v ^ (self.me & 2)
+                self.pair[c] = source
+                if partner:
+                    partner.next_from_partner = source
+
+    def taken(self, c: int, ids: dict[int, int], islands: int) -> tuple[int | None, int]:
+        """Source tile and send event of what is stored at c."""
+        x = c - 52 - 2 * (self.me >> 6)
+        if self.format[c - 2] == 0:
+            source = ids.get(self.mux[x])
+            return source, x - fabric(self.mux[x], self.me)[2] if source is not None else 0
+        for sample, late in ((x, True), (x - 1, False)):  # the early tile of a pair waits one event for the late one
+            source = ids.get(self.pair[sample])
+            if source is not None:
+                _, code, m = fabric(physical(source, islands), self.me)
+                if (m > fabric(physical(source, islands), self.me ^ 2)[2]) == late and code == self.format[c - 2]:
+                    return source, sample - m
+        return None, 0
+
+
 def lock_step(rows: dict[int, list[int]], memory: dict[int, dict[int, int]], islands: int = 23) -> list[tuple]:
     """Run rows for all tiles together, cycle by cycle, storing into ``memory[tile][byte address]``, a value per word.
 
@@ -119,41 +163,36 @@ def lock_step(rows: dict[int, list[int]], memory: dict[int, dict[int, int]], isl
         for event, settings, item, n in decode(words):
             controls[tile][event] += settings
             for k in range(n if item and item[1] & 3 else 0):
-                sends[tile][event + k] = (4 * (item[0] + k), item[1])
+                sends[tile][event + k] = (item[0] + k, item[1])
             length[tile] = event + n
     ids = {physical(tile, islands): tile for tile in rows}
-    mux = {tile: [NEUTRAL[islands]] for tile in rows}
-    pointer = dict.fromkeys(rows, 0)
-    out: dict[int, dict[int, tuple[int, int, int]]] = {tile: {} for tile in rows}
+    state = {tile: Receiver(physical(tile, islands), NEUTRAL[islands]) for tile in rows}
+    out: dict[int, dict[int, tuple[int, int, list[int]]]] = {tile: {} for tile in rows}
     stores = []
     for c in range(max(length.values()) + 200):
         for s in rows:
             if c in sends[s]:
                 address, sctl = sends[s][c]
-                out[s][c] = (sctl, address, memory[s][address])
+                size = 8 if sctl & 4 else 4
+                out[s][c] = (sctl, address * size, [memory[s][address * size + k] for k in range(0, size, 4)])
         for d in rows:
-            value = mux[d][-1]
-            for kind, v in controls[d].get(c, ()):
-                if kind == "mux":
-                    value = v
-                elif kind == "pointer":
-                    pointer[d] = 4 * v
-                else:
-                    raise BadRow(kind)
-            mux[d].append(value)
-            me = physical(d, islands)
-            x = c - 52 - 2 * (me >> 6)
-            source = ids.get(mux[d][x + 1]) if x >= 0 else None
-            if source is None:
+            state[d].begin(c)
+        for d in rows:
+            state[d].apply(c, controls[d].get(c, ()), state.get(ids.get(state[d].me ^ 2, -1)))
+        for d in rows:
+            me = state[d]
+            source, e = me.taken(c, ids, islands)
+            sent = out[source].get(e) if source is not None else None
+            if not sent or not sent[0] & fabric(physical(source, islands), me.me)[1]:
                 continue
-            _, direction, m = fabric(physical(source, islands), me)
-            sent = out[source].get(x - m)
-            if sent and sent[0] & direction:
-                memory[d][pointer[d]] = sent[2]
-                stores.append((c, d, pointer[d], source, x - m, sent[1]))
-                pointer[d] += 4
-                if c + 7 > length[d]:
-                    raise BadRow(f"tile {d} ends at {length[d]}, stores at {c}")
+            if bool(sent[0] & 4) != bool(me.format[c - 2]):
+                raise BadRow("width")
+            for k, value in enumerate(sent[2]):
+                memory[d][me.pointer] = value
+                stores.append((c, d, me.pointer, source, e, sent[1] + 4 * k))
+                me.pointer += 4
+            if c + 7 > length[d]:
+                raise BadRow(f"tile {d} ends at {length[d]}, stores at {c}")
     return stores
 
 

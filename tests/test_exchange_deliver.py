@@ -104,11 +104,19 @@ def test_host_mux_values_bring_nothing():
 
 
 REFUSED = [
-    ({10: [(SEND, 5, BASE, 10, 1), (SEND, 14, BASE, 1, 1)]}, "tile 10 sends at cycle 14 while .* cycle 5 is still"),
-    ({10: [(SEND, 42, BASE, 5, 5)]}, "tile 10 at cycle 42: 64-bit items are not supported yet"),
-    ({700: [(layout.MUXPAIR, 3, 320)]}, "tile 700 at cycle 3: 64-bit items are not supported yet"),
-    ({700: [(layout.FORMAT, 3, 1)]}, "tile 700 at cycle 3: 64-bit items are not supported yet"),
-    ({700: [(MUX, 3, 1500)]}, "tile 700 listens from cycle 3 to mux value 0x5dc, which is no tile"),
+    ({10: [(SEND, 5, BASE, 10, 1), (SEND, 14, BASE, 1, 1)]}, "tile 10: sends at cycle 14 while .* cycle 5 is still"),
+    ({10: [(SEND, 42, BASE, 5, 5)], 700: RECEIVER}, "tile 700: listens for another width .* tile 10 sends at cycle 42"),
+    (
+        {10: [(SEND, 42, BASE, 5, 5)], 11: [(SEND, 46, BASE, 1, 1)]},
+        "tile 10: .* 42, .* lane its partner uses at cycle 46",
+    ),
+    ({700: [(layout.MUXPAIR, 3, 320)]}, "tile 700: leaves its paired mux or format at 0x140, set at cycle 3"),
+    ({700: [(layout.FORMAT, 3, 1)]}, "tile 700: leaves its paired mux or format at 0x1, set at cycle 3"),
+    (
+        {10: SENDER, 700: [*RECEIVER[:2], (layout.FORMAT, 84, 1), RECEIVER[2], (layout.FORMAT, 90, 0)]},
+        "tile 700: stores at cycle 86 what tile 10 sent, with another incoming format",
+    ),
+    ({700: [(MUX, 3, 1500)]}, "tile 700: listens from cycle 3 to mux value 0x5dc, which is no tile"),
     ({700: [(MUX, 9, 4), (MUX, 3, 4)]}, "tile 700: log goes back from cycle 9 to cycle 3"),
     (
         {10: SENDER, 700: [*RECEIVER[:2], (POINTER, 86, BASE + 16384 - 16)]},

@@ -27,14 +27,6 @@ class Words:
     label: I64  # block number or transfer number
 
     @classmethod
-    def of_blocks(cls, block: I64) -> BlockWords:
-        """From the block table of deliver.py."""
-        to = (block[0] << ADDRESS_BITS) + block[1]
-        order = np.argsort(to, kind="stable")
-        source = (block[3] << ADDRESS_BITS) + block[4]
-        return BlockWords(to[order], source[order], block[2][order], order, block[5], block[6])
-
-    @classmethod
     def of_transfers(cls, t: Transfers) -> Words:
         """What is intended."""
         owner = t.owner
@@ -62,30 +54,57 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class BlockWords(Words):
-    """Words stored; events by block number."""
+    """Words stored; events and words per event by block number."""
 
     sent_at: I64
     stored_at: I64
+    per_event: I64
+
+    @classmethod
+    def of_blocks(cls, block: I64) -> BlockWords:
+        """From the block table of arrivals.py."""
+        to = (block[0] << ADDRESS_BITS) + block[1]
+        order = np.argsort(to, kind="stable")
+        source = (block[3] << ADDRESS_BITS) + block[4]
+        return cls(to[order], source[order], block[2][order], order, *block[5:8])
+
+
+@dataclass(frozen=True, eq=False)
+class Sends:
+    """Every send run: tile, event, byte address, length in words, words per event, sctl; int64[runs] each."""
+
+    tile: I64
+    event: I64
+    address: I64
+    words: I64
+    per_event: I64
+    sctl: I64
+
+    @classmethod
+    def of_log(cls, bounds: I64, send: I64) -> Sends:
+        """From the send lines of a log: int64[4, runs] event, address, items, sctl; bounds int64[tiles + 1]."""
+        event, address, items, sctl = send
+        per_event = 1 + (sctl >> 2 & 1)
+        tile = np.repeat(np.arange(bounds.size - 1), np.diff(bounds))
+        return cls(tile, event, address, items * per_event, per_event, sctl)
 
 
 def explain(
     chip: Chip,
     stored: BlockWords,
     intended: Transfers,
-    send: I64,
-    send_tile: I64,
+    sends: Sends,
     name_of: Callable[[int, int], str] | None = None,
 ) -> None:
     """Raise IllegalExchange if the words stored are not exactly those intended.
 
-    ``send``: int64[4, runs] event, address, count, sctl of what left ``send_tile``; used to say when a missing word
-    passed.
+    ``sends`` is used to say when a missing word passed.
     """
     want = Words.of_transfers(intended)
     pairs = zip(stored.longest_runs(), want.longest_runs(), strict=True)
     if all(np.array_equal(a, b) for a, b in pairs):
         return
-    _Report(chip, stored, want, intended, send, send_tile, name_of).report()
+    _Report(chip, stored, want, intended, sends, name_of).report()
 
 
 def _place(key: int) -> str:
@@ -101,11 +120,10 @@ class _Report:
         stored: BlockWords,
         want: Words,
         intended: Transfers,
-        send: I64,
-        send_tile: I64,
+        sends: Sends,
         name_of: Callable[[int, int], str] | None,
     ) -> None:
-        self.chip, self.stored, self.intended, self.send, self.send_tile = chip, stored, intended, send, send_tile
+        self.chip, self.stored, self.intended, self.sends = chip, stored, intended, sends
         self.name_of = name_of
         got = stored.expanded()
         order = np.argsort(got[0], kind="stable")
@@ -145,7 +163,7 @@ class _Report:
         """Which word stored word k is and when it passed."""
         b = int(self.got_block[k])
         first = int(np.nonzero(self.stored.label == b)[0][0])
-        inside = int(self.got_to[k] - self.stored.to[first]) >> 2
+        inside = int((self.got_to[k] - self.stored.to[first]) // (4 * self.stored.per_event[b]))
         to, source = int(self.got_to[k]), int(self.got_from[k])
         return (
             f"{_place(to)}{self._label(to)} got at cycle {self.stored.stored_at[b] + inside} the word that "
@@ -173,15 +191,16 @@ class _Report:
         if astray.size:
             raise IllegalExchange(f"'{name}': {self._events(int(astray[0]))}, which belongs to {_place(to)}")
         address = source & _ADDRESS
-        event, begin, count, sctl = self.send
-        inside = (begin <= address) & (address < begin + 4 * count)
-        run = np.nonzero((self.send_tile == s) & inside & (sctl & 3 != 0))[0]
+        sends = self.sends
+        inside = (sends.address <= address) & (address < sends.address + 4 * sends.words)
+        run = np.nonzero((sends.tile == s) & inside & (sends.sctl & 3 != 0))[0]
         what = f"'{name}': nothing came for {_place(to)}{self._label(to)}, which waits for the word of {_place(source)}"
         if not run.size:
             raise IllegalExchange(f"{what}: tile {s} never sends it")
-        at = int(event[run[0]]) + ((address - int(begin[run[0]])) >> 2)
+        r = int(run[0])
+        at = int(sends.event[r] + (address - sends.address[r]) // (4 * sends.per_event[r]))
         passes = f"tile {s} sends it at cycle {at}, it passes tile {d} at cycle {at + mux_offset(self.chip, s, d)}"
-        if not int(sctl[run[0]]) & direction(self.chip, s, d):
-            raise IllegalExchange(f"{what}: {passes}, but not in the direction of tile {d} (sctl {sctl[run[0]]})")
+        if not int(sends.sctl[r]) & direction(self.chip, s, d):
+            raise IllegalExchange(f"{what}: {passes}, but not in the direction of tile {d} (sctl {sends.sctl[r]})")
         stored = at + store_offset(self.chip, s, d)
         raise IllegalExchange(f"{what}: {passes} and would be stored at cycle {stored}, but the mux is elsewhere")

@@ -1,0 +1,296 @@
+"""From the logs of all rows to blocks: runs of consecutive words that travel from one tile to another.
+
+64-bit items: a pair of tiles (physical ids that differ in bit 1) takes one stream. A paired mux setting acts on the
+tile that made it at once and on its partner one event later (inferred); its value names the source xor the setter's own
+bit 1. Both tiles store an item at the same event, counted from the later of the two. The format in force two events
+before a store must name the direction the item came from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tile_emu.exchange import log as layout
+from tile_emu.exchange.fabric import direction_code, mux_delay
+from tile_emu.exchange.topology import HOST_MUX_BASE, ID_BITS
+from tile_emu.exchange.transfers import I32, I64
+from tile_emu.jit import jit
+
+FOREVER = 1 << 40
+_MUX_MASK = (1 << ID_BITS) - 1
+_KINDS = 5  # log kinds 1..5, each with an array int64[4, n] of (event, value, count, sctl)
+_SENDS, _MUXES, _PAIRS, _POINTERS, _FORMATS = (
+    kind - 1 for kind in (layout.SEND, layout.MUX, layout.MUXPAIR, layout.POINTER, layout.FORMAT)
+)
+_PARTNER = 2  # bit of the physical id that tells the tiles of a pair apart
+WIDE = 4  # sctl bit of 64-bit items
+
+# Outcomes of the kernels: (code, tile, event, value).
+FINE, BACKWARDS, TWICE, NO_TILE, LANE, WIDTH, AT_ONCE, FORMAT, LEFT_ON = range(9)
+
+# Rows of the block table, int64[8, n]; PER_EVENT: words stored per event, 1 or 2.
+DEST, TO, WORDS, SOURCE, FROM, SENT_AT, STORED_AT, PER_EVENT = range(8)
+
+
+@jit
+def count_kinds(log, log_count, bounds):  # type: ignore[no-untyped-def]
+    """Running totals of each kind per tile in bounds[5, tiles + 1]; returns an outcome."""
+    for tile in range(log_count.size):
+        for k in range(_KINDS):
+            bounds[k, tile + 1] = bounds[k, tile]
+        previous = np.int64(-1)
+        for i in range(log_count[tile]):
+            event = np.int64(log[tile, i, 1])
+            if event < previous:
+                return BACKWARDS, tile, event, previous
+            previous = event
+            bounds[log[tile, i, 0] - 1, tile + 1] += 1
+    return FINE, 0, np.int64(0), np.int64(0)
+
+
+@jit
+def separate(log, log_count, bounds, parts):  # type: ignore[no-untyped-def]
+    """Sort the log lines by kind into ``parts``, five arrays int64[4, n]."""
+    at = np.empty(_KINDS, dtype=np.int64)
+    for tile in range(log_count.size):
+        for k in range(_KINDS):
+            at[k] = bounds[k, tile]
+        for i in range(log_count[tile]):
+            kind = log[tile, i, 0] - 1
+            part = parts[kind]
+            for column in range(4):
+                part[column, at[kind]] = log[tile, i, column + 1]
+            at[kind] += 1
+
+
+@jit
+def check_sends(fabric, bounds, send):  # type: ignore[no-untyped-def]
+    """No tile sends twice at once; a 64-bit message has its partner's lane for itself."""
+    physical, logical, _to_store = fabric
+    tiles = bounds.shape[1] - 1
+    for tile in range(tiles):
+        for i in range(bounds[_SENDS, tile], bounds[_SENDS, tile + 1]):
+            event, end = send[0, i], send[0, i] + send[2, i]
+            if i + 1 < bounds[_SENDS, tile + 1] and send[0, i + 1] < end:
+                return TWICE, tile, send[0, i + 1], event
+            partner = logical[physical[tile] ^ _PARTNER]
+            if send[3, i] & WIDE and partner < tiles:
+                k = _first_run(send, bounds[_SENDS, partner], bounds[_SENDS, partner + 1], event)
+                if k < bounds[_SENDS, partner + 1] and send[0, k] < end:
+                    return LANE, tile, event, send[0, k]
+    return FINE, 0, np.int64(0), np.int64(0)
+
+
+@jit
+def _first_run(send, lo, hi, event):  # type: ignore[no-untyped-def]
+    """First send run in lo..hi that ends after the event."""
+    while lo < hi:
+        middle = (lo + hi) >> 1
+        if send[0, middle] + send[2, middle] > event:
+            hi = middle
+        else:
+            lo = middle + 1
+    return lo
+
+
+@jit
+def _room(table, n):  # type: ignore[no-untyped-def]
+    """The table, twice as wide if column n is past its end."""
+    if n < table.shape[1]:
+        return table
+    grown = np.empty((table.shape[0], 2 * table.shape[1]), dtype=np.int64)
+    grown[:, :n] = table
+    return grown
+
+
+@jit
+def _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send):  # type: ignore[no-untyped-def]
+    """Append what d samples from s at events begin..end: (store event, items, source, address, send event, wide).
+
+    Returns the table, the new count, and the run whose items have the other width, or -1.
+    """
+    physical, _logical, to_store = fabric
+    m = mux_delay(physical[s], physical[d])
+    later = max(m, mux_delay(physical[s], physical[d] ^ _PARTNER)) if wide else m
+    code = direction_code(physical[s], physical[d])
+    hi = bounds[_SENDS, s + 1]
+    i = _first_run(send, bounds[_SENDS, s], hi, begin - m)
+    while i < hi and send[0, i] < end - m:
+        if send[3, i] & code:
+            if (send[3, i] & WIDE != 0) != wide:
+                return arrival, n, i
+            first = max(send[0, i], begin - m)
+            arrival = _room(arrival, n)
+            arrival[0, n] = first + later + to_store[d]
+            arrival[1, n] = min(send[0, i] + send[2, i], end - m) - first
+            arrival[2, n] = s
+            arrival[3, n] = send[1, i] + (8 if wide else 4) * (first - send[0, i])
+            arrival[4, n] = first
+            arrival[5, n] = wide
+            n += 1
+        i += 1
+    return arrival, n, np.int64(-1)
+
+
+@jit
+def _hear(arrival, n, d, value, begin, end, wide, neutral, fabric, bounds, send):  # type: ignore[no-untyped-def]
+    """As _listen, from a mux value; returns the table, the count and an outcome."""
+    fine = (FINE, 0, np.int64(0), np.int64(0))
+    source = value & _MUX_MASK
+    if source == neutral or source >= HOST_MUX_BASE or end <= begin:
+        return arrival, n, fine
+    s = np.int64(fabric[1][source])
+    if s < 0 or s >= bounds.shape[1] - 1:
+        return arrival, n, (NO_TILE, d, begin, value)
+    arrival, n, odd = _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send)
+    if odd >= 0:
+        return arrival, n, (WIDTH, d, send[0, odd], s)
+    return arrival, n, fine
+
+
+@jit
+def _ordinary(arrival, d, value, neutral, fabric, bounds, parts):  # type: ignore[no-untyped-def]
+    """32-bit arrivals of d, its mux having ``value`` before; returns table, count, outcome, last mux value."""
+    mux = parts[_MUXES]
+    n = 0
+    outcome = (FINE, 0, np.int64(0), np.int64(0))
+    begin = np.int64(-FOREVER)
+    for x in range(bounds[_MUXES, d], bounds[_MUXES, d + 1] + 1):
+        last = x == bounds[_MUXES, d + 1]
+        end = np.int64(FOREVER) if last else mux[0, x]
+        arrival, n, outcome = _hear(arrival, n, d, value, begin, end, False, neutral, fabric, bounds, parts[_SENDS])
+        if outcome[0] != FINE:
+            break
+        if not last:
+            begin, value = end, mux[1, x]
+    return arrival, n, outcome, value
+
+
+@jit
+def _paired(arrival, n, d, partner, neutral, fabric, bounds, parts):  # type: ignore[no-untyped-def]
+    """Append the 64-bit arrivals of d: its own paired settings, and its partner's one event later."""
+    pair = parts[_PAIRS]
+    physical = fabric[0]
+    own, own_end = bounds[_PAIRS, d], bounds[_PAIRS, d + 1]
+    other, other_end = bounds[_PAIRS, partner], bounds[_PAIRS, partner + 1]
+    value, begin = np.int64(neutral), np.int64(-FOREVER)
+    outcome = (FINE, 0, np.int64(0), np.int64(0))
+    while own < own_end or other < other_end:
+        mine = pair[0, own] if own < own_end else np.int64(FOREVER)
+        theirs = pair[0, other] + 1 if other < other_end else np.int64(FOREVER)
+        end = min(mine, theirs)
+        arrival, n, outcome = _hear(arrival, n, d, value, begin, end, True, neutral, fabric, bounds, parts[_SENDS])
+        if outcome[0] != FINE:
+            return arrival, n, outcome
+        own_turn = mine < theirs  # at the same event the tile's own setting comes last and holds
+        setter = d if own_turn else partner
+        value = pair[1, own] if own_turn else pair[1, other]
+        if value != neutral:
+            value ^= physical[setter] & _PARTNER
+        own, other = (own + 1, other) if own_turn else (own, other + 1)
+        begin = end
+    if value != neutral:
+        outcome = (LEFT_ON, d, begin, value)
+    return arrival, n, outcome
+
+
+@jit
+def _format_is(parts, lo, hi, first, last, value):  # type: ignore[no-untyped-def]
+    """Whether the format is ``value`` at all events first..last."""
+    setting = parts[_FORMATS]
+    now = np.int64(0)
+    for i in range(lo, hi):
+        if setting[0, i] > last:
+            break
+        if setting[0, i] > first and now != value:
+            return False
+        now = setting[1, i]
+        if setting[0, i] > first and now != value:
+            return False
+    return now == value
+
+
+@jit
+def _check_arrivals(arrival, n, d, fabric, bounds, parts):  # type: ignore[no-untyped-def]
+    """Arrivals in order of their stores do not overlap, and each comes under its format."""
+    physical = fabric[0]
+    lo, hi = bounds[_FORMATS, d], bounds[_FORMATS, d + 1]
+    for i in range(n):
+        stored, items, s = arrival[0, i], arrival[1, i], arrival[2, i]
+        if i and stored < arrival[0, i - 1] + arrival[1, i - 1]:
+            return AT_ONCE, d, stored, s
+        wide = arrival[5, i] == 1
+        code = direction_code(physical[s], physical[d]) if wide else 0
+        last = stored + items - 3 if wide else stored + items - 1
+        if not _format_is(parts, lo, hi, stored - 2, last, code):
+            return FORMAT, d, stored, s
+    if hi > lo and parts[_FORMATS][1, hi - 1] != 0:
+        return LEFT_ON, d, parts[_FORMATS][0, hi - 1], parts[_FORMATS][1, hi - 1]
+    return FINE, 0, np.int64(0), np.int64(0)
+
+
+@jit
+def _store(block, n, d, arrival, i, parts, cursor):  # type: ignore[no-untyped-def]
+    """Append one arrival as blocks; ``cursor`` is (next pointer setting, their end, store address)."""
+    pointer = parts[_POINTERS]
+    p, p_end, at = cursor
+    stored_at, items, s, address, sent_at = arrival[0, i], arrival[1, i], arrival[2, i], arrival[3, i], arrival[4, i]
+    per_event = 1 + arrival[5, i]
+    while items > 0:
+        while p < p_end and pointer[0, p] <= stored_at:
+            at = pointer[1, p]
+            p += 1
+        part = items
+        if p < p_end:
+            part = min(part, pointer[0, p] - stored_at)
+        block = _room(block, n)
+        block[0, n], block[1, n], block[2, n], block[3, n] = d, at, part * per_event, s
+        block[4, n], block[5, n], block[6, n], block[7, n] = address, sent_at, stored_at, per_event
+        n += 1
+        at += 4 * part * per_event
+        address += 4 * part * per_event
+        sent_at += part
+        stored_at += part
+        items -= part
+    return block, n, (p, p_end, at)
+
+
+@jit
+def find_blocks(fabric, bounds, parts, mux_before, pointer_before, after, neutral):  # type: ignore[no-untyped-def]
+    """All blocks in order of receiver and store event: the table, their number and an outcome.
+
+    ``after`` int64[2, tiles] gets the mux values and pointers in force after the last setting.
+    """
+    physical, logical, _to_store = fabric
+    tiles = bounds.shape[1] - 1
+    arrival = np.empty((6, 64), dtype=np.int64)
+    block = np.empty((8, parts[_MUXES].shape[1] + 16), dtype=np.int64)
+    n = 0
+    for d in range(tiles):
+        arrival, count, outcome, after[0, d] = _ordinary(
+            arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts
+        )
+        partner = logical[physical[d] ^ _PARTNER]
+        if outcome[0] == FINE and partner >= 0 and partner < tiles and parts[_PAIRS].shape[1]:
+            arrival, count, outcome = _paired(arrival, count, d, partner, neutral, fabric, bounds, parts)
+            arrival[:, :count] = arrival[:, np.argsort(arrival[0, :count], kind="mergesort")]
+        if outcome[0] == FINE:
+            outcome = _check_arrivals(arrival, count, d, fabric, bounds, parts)
+        if outcome[0] != FINE:
+            return block, n, outcome
+        lo, hi = bounds[_POINTERS, d], bounds[_POINTERS, d + 1]
+        cursor = (lo, hi, np.int64(pointer_before[d]))
+        for i in range(count):
+            block, n, cursor = _store(block, n, d, arrival, i, parts, cursor)
+        after[1, d] = cursor[2] if cursor[0] == hi else parts[_POINTERS][1, hi - 1]
+    return block, n, (FINE, 0, np.int64(0), np.int64(0))
+
+
+def read_log(log: I32, log_count: I32) -> tuple[I64, tuple[I64, ...], tuple[int, int, int, int]]:
+    """bounds int64[5, tiles + 1] and the five arrays of log lines by kind, and an outcome."""
+    bounds = np.zeros((_KINDS, log_count.size + 1), dtype=np.int64)
+    outcome = count_kinds(log, log_count, bounds)
+    parts = tuple(np.empty((4, total), dtype=np.int64) for total in bounds[:, -1])
+    if outcome[0] == FINE:
+        separate(log, log_count, bounds, parts)
+    return bounds, parts, outcome

@@ -134,6 +134,7 @@ def _check_forwarding(sends: Sends, block: I64) -> None:
 def _summary(tiles: int, sends: Sends, block: I64) -> Delivery:
     sent = np.bincount(sends.tile, np.where(sends.sctl & 3, sends.words, 0), tiles).astype(np.int64)
     received = np.bincount(block[DEST], block[WORDS], tiles).astype(np.int64)
-    last = np.full(tiles, -1, dtype=np.int64)
-    np.maximum.at(last, block[DEST], block[STORED_AT] + (block[WORDS] - 1) // block[PER_EVENT])
-    return Delivery(sent, received, last.astype(np.int32))
+    last = np.full(tiles, -1, dtype=np.int32)
+    end = np.flatnonzero(np.diff(block[DEST], append=-1))  # a tile's blocks are in the order of their stores
+    last[block[DEST, end]] = (block[STORED_AT] + (block[WORDS] - 1) // block[PER_EVENT])[end]
+    return Delivery(sent, received, last)

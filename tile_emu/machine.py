@@ -93,6 +93,8 @@ class Machine:
         record = Recording.zeros(self.chip, self.tiles, image.compute_names, image.exchange_names, TIMING_MODEL)
         counted = np.zeros((self.tiles, layout.COUNTERS), np.int64)
         start = self._settle()
+        # Compile, or load from the cache, once and not in every thread.
+        run_tiles(self.arrays, np.zeros(0, np.int64))
         with ThreadPoolExecutor(self.threads) as pool:
             for phase in range(barriers + 1):
                 if progress is not None:

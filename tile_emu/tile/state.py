@@ -136,7 +136,7 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     todo = np.arange(len(tiles))
-    while len(todo):
+    while True:
         found = np.zeros(len(todo), np.int64)
         with np.errstate(all="ignore"):  # only speaks up when the JIT is off
             run(
@@ -167,4 +167,5 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]
         for tile in tiles[todo[found == Status.DECODE]]:
             arrays.decode_missing(int(tile))
         todo = todo[found == Status.DECODE]
-    return statuses
+        if not len(todo):
+            return statuses

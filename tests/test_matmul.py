@@ -16,7 +16,6 @@ from tile_emu.chips import load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.machine import Machine
 
-
 # parts of positions, outputs and K; steps
 DIVISIONS = [((1, 1, 1), 1), ((3, 1, 1), 1), ((1, 3, 1), 2), ((2, 2, 1), 3), ((2, 2, 3), 2), ((1, 1, 4), 1)]
 

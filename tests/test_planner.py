@@ -17,6 +17,7 @@ from kernels.planner import cost
 from kernels.planner.matmul import CODE_BYTES, MatmulPlan, plan_matmul, useful_splits
 from tile_emu.chips import load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
+from tile_emu.graph import ExchangePhase
 
 SHAPES = [(1, 1, 1), (1, 4096, 1), (7, 13, 5), (513, 77, 1030), (64, 64, 64), (24, 2000, 16), (300, 17, 3)]
 
@@ -150,7 +151,7 @@ def test_exchanges_bring_every_tile_its_blocks(streamed: str, splits: tuple[int,
     plan = forced(plan_matmul(m, k, n, "f16", "bow", tiles=12), streamed, splits, steps)
     graph = build_graph(plan)
     host = {"a": np.arange(m * k).reshape(m, k), "b": np.arange(k * n).reshape(k, n).T}  # [row][K]
-    phases = [phase for phase in graph.program if phase.name.startswith("gather")]
+    phases = [phase for phase in graph.program if isinstance(phase, ExchangePhase) and phase.name.startswith("gather")]
     for step, phase in enumerate(phases):
         for batch in phase.batches:
             order = graph.tensors[batch.source.name].order

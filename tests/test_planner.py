@@ -58,7 +58,8 @@ def test_no_division_of_a_few_tiles_is_cheaper(shape: tuple[int, int, int], dtyp
     best = math.inf
     for positions, outputs in ((m, n), (n, m)):
         groups, depth = math.ceil(outputs / codelet.outputs), math.ceil(k / codelet.inputs)
-        for splits in itertools.product(*(range(1, min(size, tiles) + 1) for size in (positions, groups, depth))):
+        counts = [range(1, min(size, tiles) + 1) for size in (positions, groups, depth)]
+        for splits in itertools.product(counts[0], counts[1], counts[2]):
             if math.prod(splits) <= tiles:
                 p = max(24, math.ceil(positions / splits[0]))
                 sizes = (p, math.ceil(groups / splits[1]), math.ceil(depth / splits[2]))

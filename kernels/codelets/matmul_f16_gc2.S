@@ -101,7 +101,7 @@ worker_first:
     ld32 $m8, $mvertex_base, $mzero, 6
     add $m9, $m9, $m8
 first:
-    tapack $m0:1, $m11, $mzero, $m6
+    tapack $m0:1, $m11, $m9, $m6
     add $m8, $m11, 16
     { st64pace $a6:7, $m0:1+=, $mzero, 0; AMP $a4, $azeros, $azero, P0 }
     { nop; AMP $a5, $azeros, $azero, P1 }

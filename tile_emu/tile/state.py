@@ -15,6 +15,7 @@ from tile_emu.tile.csrspace import S_INCOMING_MUX, S_TILE_ID, SUPERVISOR_CSRS, W
 from tile_emu.tile.decode import decode_page, decode_tables
 from tile_emu.tile.engine import interpreter
 from tile_emu.tile.layout import Status
+from tile_emu.tile.sram import allocate_sram
 
 ENDLESS_LIMIT = 1 << 40  # turns or supervisor instructions in one uninterrupted run before it counts as endless
 LOG_CAPACITY = 256
@@ -72,7 +73,7 @@ class TileArrays:
         self._lock = threading.Lock()
         self.executable = chip.memory.interleaved_base - chip.memory.base
         page_count = self.executable // layout.PAGE_BYTES
-        self.memory = np.zeros((tiles, chip.memory.size), np.uint8)
+        self.memory = allocate_sram(tiles, chip.memory.size)
         self.mrf = np.zeros((tiles, layout.CONTEXTS, layout.MRF_SLOTS), np.uint32)
         self.arf = np.zeros((tiles, layout.WORKERS, layout.ARF_SLOTS), np.uint32)
         self.acc = np.zeros((tiles, layout.WORKERS, 32), np.float32)

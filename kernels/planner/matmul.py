@@ -115,7 +115,6 @@ class _Candidates:
     out_groups: I64
     k_groups: I64
     steps: I64
-    step_groups: I64
     sram: I64
 
 
@@ -162,9 +161,8 @@ def _candidates(
     )
     steps = ceil_div(block_k, step_groups)
     steps = np.where((ps == 1) & (os == 1), 1, steps)
-    step_groups = ceil_div(block_k, steps)
-    sram = fixed[fits] + per_group[fits] * step_groups
-    return _Candidates(ps, os, ks, block_p, block_o, block_k, steps, step_groups, sram)
+    sram = fixed[fits] + per_group[fits] * ceil_div(block_k, steps)
+    return _Candidates(ps, os, ks, block_p, block_o, block_k, steps, sram)
 
 
 def _pieces(codelet: MatmulCodelet, positions: Any) -> Any:
@@ -176,12 +174,15 @@ def _costs(codelet: MatmulCodelet, chip: Chip, c: _Candidates) -> tuple[Any, Any
     """Predicted cycles of every candidate: gather, compute, exchange of partials, reduction."""
     x_row = np.where(c.output_splits > 1, c.positions, 0)
     w_row = np.where(c.position_splits > 1, c.out_groups * codelet.outputs, 0)
-    gather = c.steps * exchange_cycles(chip, (x_row + w_row) * c.step_groups * K_GROUP_BYTES // 4)
+    words = (x_row + w_row) * K_GROUP_BYTES // 4  # per K group
+    few = c.k_groups // c.steps  # K groups of the shorter steps, the first of them
+    more = c.k_groups - few * c.steps  # steps with one more
+    gather = (c.steps - more) * exchange_cycles(chip, words * few) + more * exchange_cycles(chip, words * (few + 1))
     pieces = _pieces(codelet, c.positions)
     size = ceil_div(c.positions, pieces)
-    first = matmul_cycles(codelet, chip, size, c.step_groups, c.out_groups, False)
-    later = matmul_cycles(codelet, chip, size, c.step_groups, c.out_groups, True)
-    compute = pieces * (first + (c.steps - 1) * later + CALL * c.steps)
+    compute = matmul_cycles(codelet, chip, size, few, c.out_groups, False) + CALL * c.steps
+    compute = compute + (c.steps - 1 - more) * matmul_cycles(codelet, chip, size, few, c.out_groups, True)
+    compute = pieces * (compute + more * matmul_cycles(codelet, chip, size, few + 1, c.out_groups, True))
     sums = c.out_groups * c.positions * codelet.position_bytes
     share = ceil_div(sums, c.k_splits * COLUMN) * COLUMN
     split = c.k_splits > 1

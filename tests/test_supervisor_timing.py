@@ -75,19 +75,32 @@ def test_six_workers_by_hand(turns: int) -> None:
 
 
 def test_supervisor_stands_still_while_six_workers_run() -> None:
-    pair = supervised("runall $m0,$m1,0\n" + "nop\n" * 3 + "sync 2", "nop\n" * 20, m={0: 0x4C018, 1: 0x60000})
-    # The first worker (3) exits in cycle 3 + 20 * 6; its slot returns 6 cycles later and only it issues until the
-    # others' slots return, one each cycle from there.
-    assert pair.run.cycles == pair.naive.cycle
-    assert pair.naive.last_exit == 8 + 20 * 6
-    assert pair.run.cycles >= pair.naive.last_exit + 5 + RETURN
+    """The clock as the supervisor reads it, before and after the workers."""
+    body = "get $m2,$SCOUNT_L\nrunall $m0,$m1,0\n" + "".join(f"get $m{i},$SCOUNT_L\n" for i in range(3, 9)) + "sync 2"
+    pair = supervised(body, "nop\n" * 20, m={0: 0x4C028, 1: 0x60000})
+    # runall issues in cycle 1, so workers 4, 5, 0, 1, 2, 3 take their first turns in cycles 4 to 9 and their last ones
+    # 20 turns later. The slot of worker 4 comes back at its next turn, the others one cycle after another.
+    assert pair.tile.mrf[6, 2:9].tolist() == [0, *(4 + 21 * 6 + i for i in range(6))]
+    assert pair.run.cycles == 4 + 21 * 6 + 5 + 2 + RETURN  # the barrier itself, one cycle, and the return
 
 
 def test_one_worker_takes_one_slot() -> None:
     """``run`` starts the lowest free worker; the supervisor goes on in the other five slots."""
-    body = "run $m0,$m1,0\n" + "add $m2,$mzero,1\n" * 20 + "sync 2"
-    pair = supervised(body, "nop\n" * 30, m={0: 0x4C000 + 4 * 23, 1: 0x10000})
+    body = "run $m0,$m1,0\n" + "".join(f"get $m{i},$SCOUNT_L\n" for i in range(2, 10)) + "sync 2"
+    pair = supervised(body, "nop\n" * 30, m={0: 0x4C000 + 4 * 11, 1: 0x10000})
     assert list(pair.run.turns) == [31, 0, 0, 0, 0, 0]
+    assert pair.tile.mrf[6, 2:10].tolist() == [1, 2, 3, 4, 5, 7, 8, 9]  # cycle 6 is worker 0's
+
+
+def test_slots_come_back_one_by_one() -> None:
+    """Worker n exits 10 turns after worker n - 1; the supervisor speeds up with every exit."""
+    reads = "get $m2,$SCOUNT_L\n" + "nop\n" * 30 + "get $m3,$SCOUNT_L\n" + "nop\n" * 30 + "get $m4,$SCOUNT_L\n"
+    start = Start(m=[[10 * n, *[0] * 11] for n in range(6)])
+    pair = supervised(
+        f"runall $m0,$m1,0\n{reads}sync 2", "loop:\nbrnzdec $m0,loop", {0: 0x4C000 + 4 * 66, 1: 0x60000}, start
+    )
+    first, second, third = (int(v) for v in pair.tile.mrf[6, 2:5])
+    assert second - first > third - second > 31
 
 
 def test_two_launches_after_one_another() -> None:
@@ -117,6 +130,7 @@ plain = st.sampled_from(
         "put $FP_ICTL,$mzero",
         "ld64putcs 5",
         "nop",
+        "get $m3,$SCOUNT_L",
     ]
 )
 
@@ -203,6 +217,7 @@ def test_random_code_with_workers(body: str, seed: int) -> None:
     """Workers run different numbers of turns, so slots come back one by one."""
     m, start = supervisor_registers(seed)
     worker = "loop:\nadd $m1,$m1,$m13\nbrnzdec $m0,loop\nadd $m0,$m2,0"
+    body += "\nget $m4,$SCOUNT_L"
     supervised("setzi $m8,work\nput $CCCSLOAD,$m6\n" + body, worker, m, start)
 
 

@@ -311,7 +311,7 @@ class NaiveTile:
         elif name == "put":
             self.put_lower(sup, ops[0].value, sup.read_m(ops[1].first))
         elif name == "get":
-            lower = {0: sup.pc, 1: int(sup.lc), 0x20: sup.fp_ictl, 0x50: sup.cccsload}
+            lower = {0: sup.pc, 1: int(sup.lc), 0x20: sup.fp_ictl, 0x50: sup.cccsload, 0x60: self.cycle}
             put_words(effects, ops[0], [lower[ops[1].value]])
         elif name in ("ld64putcs", "ld128putcs"):
             self.load_weights(sup, ops[0].value, 1 if name == "ld64putcs" else 2)

@@ -87,10 +87,11 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def jit(function: F | None = None, *, inline: bool = False) -> Any:
+def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) -> Any:
     """Compile a function with the project's flags and keep the result in the fingerprinted cache.
 
-    ``inline`` has LLVM inline it at every call: the small functions on the hot path. With ``NUMBA_DISABLE_JIT=1`` the plain Python
+    ``inline`` has LLVM inline it at every call: the small functions on the hot path. ``leaf`` functions (inline ones
+    are) allocate nothing, so their array arguments need no reference counts, which otherwise cost more than the work. With ``NUMBA_DISABLE_JIT=1`` the plain Python
     function is returned.
     """
 
@@ -99,8 +100,8 @@ def jit(function: F | None = None, *, inline: bool = False) -> Any:
             return target
         if inline:
             # Compiled only as part of a caller, which is what gets cached.
-            return numba.njit(forceinline=True, **_FLAGS)(target)
+            return numba.njit(forceinline=True, _nrt=False, **_FLAGS)(target)
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
-        return numba.njit(cache=True, **_FLAGS)(target)
+        return numba.njit(cache=True, _nrt=not leaf, **_FLAGS)(target)
 
     return decorate if function is None else decorate(function)

@@ -100,7 +100,7 @@ def slot_tables(architecture: str) -> NDArray[np.uint8]:
     return tables
 
 
-@jit
+@jit(leaf=True)
 def read_worker(csr, slot, progress, cycle, pc):  # type: ignore[no-untyped-def]
     """Value a worker's get or uget sees; ``cycle`` is that of the current turn."""
     if slot == W_PC:
@@ -120,7 +120,7 @@ def read_worker(csr, slot, progress, cycle, pc):  # type: ignore[no-untyped-def]
     return np.int64(csr[slot])
 
 
-@jit
+@jit(leaf=True)
 def write_worker(csr, slot, value, acc):  # type: ignore[no-untyped-def]
     """Effect of a worker's put or uput; a Status fault or 0. Identification and base registers ignore writes (inferred)."""
     if slot == W_FP_CLR:
@@ -142,7 +142,7 @@ def write_worker(csr, slot, value, acc):  # type: ignore[no-untyped-def]
     return 0
 
 
-@jit
+@jit(leaf=True)
 def read_supervisor(csr, slot, cycle, pc):  # type: ignore[no-untyped-def]
     """Value a supervisor's get sees."""
     if slot == S_PC:
@@ -156,7 +156,7 @@ def read_supervisor(csr, slot, cycle, pc):  # type: ignore[no-untyped-def]
     return np.int64(csr[slot])
 
 
-@jit
+@jit(leaf=True)
 def write_supervisor(csr, slot, value, weight_store, weights16, weights32):  # type: ignore[no-untyped-def]
     """Effect of a supervisor's put; a Status fault or 0."""
     if slot == S_CR:

@@ -141,7 +141,7 @@ def _candidates(forms: list[Form]) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return first, np.array(found, np.int32)
 
 
-@jit
+@jit(leaf=True)
 def match_form(tables, mode, word):  # type: ignore[no-untyped-def]
     """Form index of a word in a mode, -1 if there is none."""
     key = (word >> 24) & 127
@@ -152,7 +152,7 @@ def match_form(tables, mode, word):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@jit
+@jit(leaf=True)
 def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
     """Value of one operand; -1000000 for a register number that its group does not allow."""
     raw = 0
@@ -185,7 +185,7 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
     return raw
 
 
-@jit
+@jit(leaf=True)
 def _half(tables, form, word, row, opcode_field, operand_field, count):  # type: ignore[no-untyped-def]
     row[opcode_field] = tables.opcode[form]
     sources = 0
@@ -204,7 +204,7 @@ def _half(tables, form, word, row, opcode_field, operand_field, count):  # type:
         row[FIELD_TARGETS] = targets
 
 
-@jit
+@jit(leaf=True)
 def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-def]
     """Fill the decoded row of one word; ``following`` is the next word in memory (second half of a bundle)."""
     row[:] = 0
@@ -241,7 +241,7 @@ def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-
             row[FIELD_MAIN] = OPCODE_INVALID
 
 
-@jit
+@jit(leaf=True)
 def decode_page(tables, mode, words, first_word, pool, slot):  # type: ignore[no-untyped-def]
     """Decode PAGE_WORDS words of a tile from ``words[first_word]`` into pool rows of page ``slot``."""
     for i in range(PAGE_WORDS):

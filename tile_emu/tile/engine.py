@@ -37,6 +37,8 @@ from tile_emu.tile.support import *
 @IMPORTS@
 
 M32 = 0xFFFFFFFF
+# Positions in a decoded row, unsigned like the row's own position, so that no index needs a check for being negative.
+U0, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14, U15 = [np.uint64(field) for field in range(16)]
 OP_GET = @GET@
 OP_PUT = @PUT@
 @STATUS@

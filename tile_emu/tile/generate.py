@@ -30,23 +30,22 @@ CONTEXT_PARAMETERS = {
 _FLAG_MODULES = ("floating", "accumulators", "amp")
 
 # Parameters and last line of each group's function; what a fault inside it returns, with {status} and {address}.
-_MEMORY = "mem, sram, pages, mrf, arf, undo, trapping"
-_UNPACK = "mem8, mem16, mem32, mem64 = mem\nsram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram"
-_NOTHING_HELD = ", 0, 0, 0, 0, 0, 0, 0, 0, 0"
+_MEMORY = "mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping"
+_UNPACK = "sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram"
 SIGNATURES: dict[str, tuple[str, str, str, str]] = {
     # group: parameters, prologue, fault return, final return
     "alu": ("mrf, arf", "", "", ""),
     "load": (
         _MEMORY,
-        _UNPACK + "\nheld = q0 = q1 = q2 = q3 = 0\nt0 = t1 = t2 = t3 = ARF_SINK",
-        "return {status}, {address}" + _NOTHING_HELD,
-        "return 0, -1, held, t0, t1, t2, t3, q0, q1, q2, q3",
+        _UNPACK + "\nheld = 0",
+        "return {status}, {address}, 0",
+        "return 0, -1, held",
     ),
     "pace": (
         _MEMORY,
-        _UNPACK + "\nheld = q0 = q1 = q2 = q3 = 0\nt0 = t1 = t2 = t3 = ARF_SINK",
-        "return {status}, {address}" + _NOTHING_HELD,
-        "return 0, -1, held, t0, t1, t2, t3, q0, q1, q2, q3",
+        _UNPACK + "\nheld = 0",
+        "return {status}, {address}, 0",
+        "return 0, -1, held",
     ),
     "store": (_MEMORY, _UNPACK, "return {status}, {address}", "return 0, -1"),
     "control": (
@@ -79,7 +78,10 @@ class Branch:
 
     def field(self, operand: Operand) -> str:
         """Decoded value of an operand: a register's position or an immediate."""
-        return f"np.int64(code[p + {self.base + int(operand.name[2:])}])"
+        # Register numbers go through uint32 so that the compiler knows they are not negative.
+        unsigned = operand.meaning.is_register
+        entry = f"code[p + U{self.base + int(operand.name[2:])}]"
+        return f"np.int64(np.uint32({entry}))" if unsigned else f"np.int64({entry})"
 
     def value(self, operand: Operand, word: int = 0) -> str:
         """Content of a source operand (one 32-bit word of it), or the immediate."""
@@ -261,12 +263,12 @@ class Branch:
         if destination.meaning.file == "m":
             return self.write_mrf(destination, f"{self.call}({self._read(size)})")
         if size < 8:
-            return [f"q0 = {self.call}({self._read(size)}) & M32", "t0 = d", "held = 1"]
-        lines = ["wide = mem64[o >> 3]", "q0 = np.int64(wide & np.uint64(M32))", "q1 = np.int64(wide >> np.uint64(32))"]
-        lines += ["t0 = d", "t1 = d + 1", "held = 2"]
+            return [f"hold[0] = {self.call}({self._read(size)}) & M32", "hold[4] = d", "held = 1"]
+        lines = ["wide = mem64[o >> 3]", "hold[0] = np.int64(wide & np.uint64(M32))", "hold[1] = np.int64(wide >> np.uint64(32))"]
+        lines += ["hold[4] = d", "hold[5] = d + 1", "held = 2"]
         if size == 16:
-            lines += ["wide = mem64[(o >> 3) + 1]", "q2 = np.int64(wide & np.uint64(M32))"]
-            lines += ["q3 = np.int64(wide >> np.uint64(32))", "t2 = d + 2", "t3 = d + 3", "held = 4"]
+            lines += ["wide = mem64[(o >> 3) + 1]", "hold[2] = np.int64(wide & np.uint64(M32))"]
+            lines += ["hold[3] = np.int64(wide >> np.uint64(32))", "hold[6] = d + 2", "hold[7] = d + 3", "held = 4"]
         return lines
 
     def _guarded_load(self, destination: Operand, address: str, size: int) -> list[str]:
@@ -366,11 +368,11 @@ class Branch:
             f"d = {self.field(destination)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((8, 4))),
-            "    q2 = np.int64(mem32[o >> 2])",
+            "    hold[2] = np.int64(mem32[o >> 2])",
             "    wide = mem64[(a0 - sram_base) >> 3]",
-            "    q0 = np.int64(wide & np.uint64(M32))",
-            "    q1 = np.int64(wide >> np.uint64(32))",
-            "    t0, t1, t2 = d + 2, d + 3, d + 1",
+            "    hold[0] = np.int64(wide & np.uint64(M32))",
+            "    hold[1] = np.int64(wide >> np.uint64(32))",
+            "    hold[4], hold[5], hold[6] = d + 2, d + 3, d + 1",
             "    held = 3",
             *self.write_mrf(pointer, "a0 + 8"),
         ]
@@ -385,9 +387,9 @@ class Branch:
             f"small = {self.value(mini)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((2, 2))),
-            "    q1 = np.int64(mem16[o >> 1]) * 0x10001",
-            "    q0 = np.int64(mem16[(a0 - sram_base) >> 1]) * 0x10001",
-            "    t0, t1 = d, d + 1",
+            "    hold[1] = np.int64(mem16[o >> 1]) * 0x10001",
+            "    hold[0] = np.int64(mem16[(a0 - sram_base) >> 1]) * 0x10001",
+            "    hold[4], hold[5] = d, d + 1",
             "    held = 2",
             *self.write_mrf(deltas, "((old + 2) & 0xFFFF) | (((old >> 16) + 2 * (small & 15)) & 0xFFFF) << 16"),
             *self.write_mrf(mini, "small >> 4"),
@@ -446,15 +448,15 @@ class Branch:
                 continue
             lines.append(f"if o{which} >= 0:")
             if size == 8:
-                lines += [f"    wide = mem64[o{which} >> 3]", f"    q{position} = np.int64(wide & np.uint64(M32))"]
-                lines += [f"    q{position + 1} = np.int64(wide >> np.uint64(32))", f"    t{position} = d{which}"]
-                lines += [f"    t{position + 1} = d{which} + 1", f"    held = {position + 2}"]
-                otherwise = [f"t{position} = ARF_SINK", f"t{position + 1} = ARF_SINK"]
+                lines += [f"    wide = mem64[o{which} >> 3]", f"    hold[{position}] = np.int64(wide & np.uint64(M32))"]
+                lines += [f"    hold[{position + 1}] = np.int64(wide >> np.uint64(32))", f"    hold[{4 + position}] = d{which}"]
+                lines += [f"    hold[{5 + position}] = d{which} + 1", f"    held = {position + 2}"]
+                otherwise = [f"hold[{4 + position}] = ARF_SINK", f"hold[{5 + position}] = ARF_SINK"]
             else:
                 scale = " * 0x10001" if kind == "broadcast" else ""
-                lines += [f"    q{position} = np.int64(mem{8 * size}[o{which} >> {size // 2}]){scale}"]
-                lines += [f"    t{position} = d{which}", f"    held = {position + 1}"]
-                otherwise = [f"t{position} = ARF_SINK"]
+                lines += [f"    hold[{position}] = np.int64(mem{8 * size}[o{which} >> {size // 2}]){scale}"]
+                lines += [f"    hold[{4 + position}] = d{which}", f"    held = {position + 1}"]
+                otherwise = [f"hold[{4 + position}] = ARF_SINK"]
             lines += ["else:", *("    " + line for line in otherwise)]
             position += 2
         if any(kind == "store" for _, _, kind in accesses):
@@ -527,7 +529,7 @@ class Branch:
         if name == "sans":
             return ["sup[SANS_CYCLE] = t"]
         if name == "sendpicp":
-            operands.append(f"np.int64(code[p + {FIELD_SECOND_WORD}]) & M32")
+            operands.append(f"np.int64(code[p + U{FIELD_SECOND_WORD}]) & M32")
         operands += ["0"] * (5 - len(operands))
         return [
             f"cost = {operands[0]} + 1",

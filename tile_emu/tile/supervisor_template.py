@@ -7,10 +7,10 @@ supervisor or another worker are therefore seen in launch order, not interleaved
 """
 
 SUPERVISOR_TEMPLATE = '''
-@jit
+@jit(leaf=True)
 def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
               tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
-              tile_counters, undo, timing, limit):
+              tile_counters, hold, undo, timing, limit):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
@@ -22,7 +22,6 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         tile = tiles[i]
         mem8 = memory[tile]
         mem16, mem32, mem64 = mem8.view(np.uint16), mem8.view(np.uint32), mem8.view(np.uint64)
-        mem = (mem8, mem16, mem32, mem64)
         pages = page_tables[tile]
         all_mrf, all_arf, all_acc, csrs = tile_mrf[tile], tile_arf[tile], tile_acc[tile], tile_csrs[tile]
         weight_store, weights16, weights32 = tile_weight_store[tile], tile_weights16[tile], tile_weights32[tile]
@@ -46,8 +45,8 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if launching:
                 worker = sup[LAUNCH_NEXT]
                 while worker <= sup[LAUNCH_LAST]:
-                    status = run_worker(mem, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
-                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
+                    status = run_worker(mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
+                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, hold, undo, limit)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
                         break
                     if status == EXITED_FALSE:
@@ -77,16 +76,16 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if executed >= limit:
                 status = ENDLESS
                 break
-            p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
-            next_pc = pc + np.int64(code[p + FIELD_SIZE])
-            sources = np.int64(code[p + FIELD_SOURCES])
+            p = np.uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            next_pc = pc + np.int64(code[p + U2])
+            sources = np.int64(code[p + U14])
             while sources != 0:
                 t = max(t, ready[(sources & 31) - 1])
                 sources >>= 5
             if t <= last_exit:
                 t = next_slot(t, progress)
             cost = 1
-            op = np.int64(code[p + FIELD_MAIN])
+            op = np.int64(code[p + U0])
             group = op >> GROUP_SHIFT
             if sup[EXCHANGING] != 0 and ends_row(op, group):
                 status = ROW_DONE
@@ -98,23 +97,24 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 if taken != 0:
                     cost = taken_branch
             elif group == LOAD:
-                status, fault_address, _, _, _, _, _, _, _, _, _ = do_load(
-                    op, code, p, mem, sram, pages, mrf, arf, undo, False)
+                status, fault_address, _ = do_load(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, False)
             elif group == STORE:
-                status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, False)
+                status, fault_address = do_store(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, False)
             elif op == OP_GET:
-                slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+                slot = np.int64(slots[2, code[p + U5]])
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:
-                    mrf[code[p + FIELD_MAIN_OPERANDS]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
+                    mrf[code[p + U4]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
             elif op == OP_PUT:
-                slot = np.int64(slots[2, code[p + FIELD_MAIN_OPERANDS + 1]])
+                slot = np.int64(slots[2, code[p + U5]])
                 cost = put_cost
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:
-                    status = supervisor_put(scsr, slot, np.int64(mrf[code[p + FIELD_MAIN_OPERANDS]]), weight_store,
+                    status = supervisor_put(scsr, slot, np.int64(mrf[code[p + U4]]), weight_store,
                                             weights16, weights32, sup, log, t - sup[RELEASE])
             elif group == SYSTEM:
 @SYSTEM@
@@ -122,7 +122,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
             if status != 0 and not waiting:
                 break
-            targets = np.int64(code[p + FIELD_TARGETS])
+            targets = np.int64(code[p + U15])
             ready[targets & 31] = t + result_latency
             ready[targets >> 5] = t + result_latency
             ready[MRF_SINK] = 0

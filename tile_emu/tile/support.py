@@ -78,7 +78,7 @@ def same_element(first, second, base, interleaved):
     return element_of(first - base, interleaved) == element_of(second - base, interleaved)
 
 
-@jit
+@jit(leaf=True)
 def forget_page(pages, offset):
     """A store hit decodable memory: decode the page again before it next executes."""
     page = offset >> (PAGE_SHIFT + 2)
@@ -94,7 +94,7 @@ def forget_page(pages, offset):
 # the 64 bits a store may have changed. Only used while traps are enabled.
 
 
-@jit
+@jit(leaf=True)
 def keep_state(undo, mrf, arf, acc, csr):
     words, sums = undo
     words[0] = -1
@@ -107,17 +107,18 @@ def keep_state(undo, mrf, arf, acc, csr):
     n += len(arf)
     for i in range(len(csr)):
         words[n + i] = np.int64(csr[i])
-    sums[:] = acc
+    for i in range(len(sums)):
+        sums[i] = acc[i]
 
 
-@jit
+@jit(leaf=True)
 def keep_memory(undo, mem64, offset):
     words, _ = undo
     words[0] = offset
     words[1] = np.int64(mem64[offset >> 3])
 
 
-@jit
+@jit(leaf=True)
 def restore_state(undo, mem64, mrf, arf, acc, csr):
     words, sums = undo
     if words[0] >= 0:
@@ -131,10 +132,11 @@ def restore_state(undo, mem64, mrf, arf, acc, csr):
     n += len(arf)
     for i in range(len(csr)):
         csr[i] = np.uint32(words[n + i])
-    acc[:] = sums
+    for i in range(len(sums)):
+        acc[i] = sums[i]
 
 
-@jit
+@jit(leaf=True)
 def latest_exit(progress):
     """Cycle of the last worker turn so far; -1 if none ever ran."""
     last = np.int64(-1)
@@ -143,7 +145,7 @@ def latest_exit(progress):
     return last
 
 
-@jit
+@jit(leaf=True)
 def next_slot(t, progress):
     """Earliest cycle from ``t`` on whose slot (cycle mod 6) no live worker owns."""
     best = np.int64(1) << 62
@@ -154,7 +156,7 @@ def next_slot(t, progress):
     return best
 
 
-@jit
+@jit(leaf=True)
 def start_worker(worker, entry, vertex, t, launch_delay, progress, scsr, csr, mrf):
     own = progress[worker]
     own[PC] = entry
@@ -173,7 +175,7 @@ def start_worker(worker, entry, vertex, t, launch_delay, progress, scsr, csr, mr
     mrf[13] = csr[W_VERTEX_BASE]
 
 
-@jit
+@jit(leaf=True)
 def begin_launch(every, entry, vertex, immediate, t, sup, progress, scsr, csrs, all_mrf, timing, base, executable):
     """Set up the workers of run (one) or runall (six) issued at cycle ``t``; a Status fault or 0."""
     launch_delay = timing[3]
@@ -200,7 +202,7 @@ def begin_launch(every, entry, vertex, immediate, t, sup, progress, scsr, csrs, 
     return 0
 
 
-@jit
+@jit(leaf=True)
 def load_weights(weight_store, weights16, weights32, slot, raw):
     """Fill one 64-bit slot of the common weight store: the architectural word and both widened forms."""
     weight_store[slot] = raw
@@ -232,7 +234,7 @@ def ends_row(op, group):
 # from the release of the barrier; controls act at the first event of a send, at the last of a delay.
 
 
-@jit
+@jit(leaf=True)
 def _log(sup, log, kind, event, value, count, control):
     position = sup[LOG_COUNT]
     if position >= len(log):
@@ -246,12 +248,12 @@ def _log(sup, log, kind, event, value, count, control):
     return 0
 
 
-@jit
+@jit(leaf=True)
 def _has_room(sup, log):
     return sup[LOG_COUNT] + 3 <= len(log)
 
 
-@jit
+@jit(leaf=True)
 def _emit_items(event, count, sup, scsr, log):
     control = sup[SEND_CONTROL]
     if control & 3 == 0:
@@ -263,7 +265,7 @@ def _emit_items(event, count, sup, scsr, log):
     return _log(sup, log, SEND, event, address, count, control)
 
 
-@jit
+@jit(leaf=True)
 def _set_pointer(event, selector, value, sup, scsr, log):
     """Incoming pointer (selector 0, word address) or format (selector 1)."""
     if selector:
@@ -273,7 +275,7 @@ def _set_pointer(event, selector, value, sup, scsr, log):
     return _log(sup, log, POINTER, event, np.int64(scsr[S_INCOMING_BASE]) + 4 * value, 0, 0)
 
 
-@jit
+@jit(leaf=True)
 def _set_source(event, selector, value, sup, scsr, log):
     """Incoming source, ordinary (selector 0) or paired (selector 1)."""
     if selector:
@@ -283,7 +285,7 @@ def _set_source(event, selector, value, sup, scsr, log):
     return _log(sup, log, MUX, event, value, 0, 0)
 
 
-@jit
+@jit(leaf=True)
 def exchange_send(event, last, item, control, a, b, sup, scsr, log):
     if not _has_room(sup, log):
         return LOG_FULL
@@ -292,7 +294,7 @@ def exchange_send(event, last, item, control, a, b, sup, scsr, log):
     return _emit_items(event, last + 1, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def exchange_sendoff(event, last, delta, control, a, b, sup, scsr, log):
     if not _has_room(sup, log):
         return LOG_FULL
@@ -303,7 +305,7 @@ def exchange_sendoff(event, last, delta, control, a, b, sup, scsr, log):
     return _emit_items(event, last + 1, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def exchange_sendpic(event, last, selector, value, a, b, sup, scsr, log):
     if not _has_room(sup, log):
         return LOG_FULL
@@ -316,7 +318,7 @@ def exchange_sendpic(event, last, selector, value, a, b, sup, scsr, log):
     return _emit_items(event, last + 1, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def exchange_sendpicp(event, last, item, control, selector, second, sup, scsr, log):
     if not _has_room(sup, log):
         return LOG_FULL
@@ -330,17 +332,17 @@ def exchange_sendpicp(event, last, item, control, selector, second, sup, scsr, l
     return _emit_items(event, last + 1, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def exchange_delaypic(event, last, selector, value, a, b, sup, scsr, log):
     return _set_pointer(event + last, selector, value, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def exchange_delayxpic(event, last, selector, value, a, b, sup, scsr, log):
     return _set_source(event + last, selector, value, sup, scsr, log)
 
 
-@jit
+@jit(leaf=True)
 def supervisor_put(scsr, slot, value, weight_store, weights16, weights32, sup, log, event):
     """A supervisor's put; inside a row the incoming controls also go into the log, acting at the put's first event.
 

@@ -1,14 +1,14 @@
 """The worker loop around the generated dispatch. ``@NAME@`` marks are filled in by engine.py."""
 
 WORKER_TEMPLATE = '''
-@jit
-def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own, counters, undo, limit):
+@jit(leaf=True)
+def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own, counters,
+               hold, undo, limit):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
 
-    mem: (mem8, mem16, mem32, mem64) views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
+    mem8 .. mem64: views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
     the last two as offsets; pages: int32[2, n] page tables by mode; own: this context's progress (int64).
     """
-    mem8, mem16, mem32, mem64 = mem
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     pc = own[PC]
     turns = own[TURNS]
@@ -23,43 +23,48 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
     fault_address = -1
     status = 0
     ended = 0
+    p = np.uint64(0)
+    fetch = True
     while True:
-        o = pc - sram_base
-        if o & 3 or o < 0 or o >= executable:
-            status = INVALID_PC
-            break
-        page = np.int64(pages[0, o >> (PAGE_SHIFT + 2)])
-        if page < 0:
-            status = DECODE
-            break
+        if fetch:
+            o = pc - sram_base
+            if o & 3 or o < 0 or o >= executable:
+                status = INVALID_PC
+                break
+            page = np.int64(pages[0, o >> (PAGE_SHIFT + 2)])
+            if page < 0:
+                status = DECODE
+                break
+            p = np.uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            fetch = False
         if turns >= limit:
             status = ENDLESS
             break
-        p = ((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS
-        size = np.int64(code[p + FIELD_SIZE])
+        size = np.int64(code[p + U2])
         next_pc = pc + size
-        if repeat_left != 0 and code[p + FIELD_NO_REPEAT] != 0:
+        if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR
             break
         trapping = ctl & 7 != 0
         if trapping:
             keep_state(undo, mrf, arf, acc, csr)
-        held = q0 = q1 = q2 = q3 = 0
-        t0 = t1 = t2 = t3 = ARF_SINK
+        held = 0
         new_repeat = new_end = 0
-        op = np.int64(code[p + FIELD_MAIN])
+        op = np.int64(code[p + U0])
         if op != 0:
             group = op >> GROUP_SHIFT
             if group == ALU:
                 do_alu(op, code, p, mrf, arf)
             elif group == LOAD:
-                status, fault_address, held, t0, t1, t2, t3, q0, q1, q2, q3 = do_load(
-                    op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+                status, fault_address, held = do_load(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
             elif group == PACE:
-                status, fault_address, held, t0, t1, t2, t3, q0, q1, q2, q3 = do_pace(
-                    op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+                status, fault_address, held = do_pace(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
             elif group == STORE:
-                status, fault_address = do_store(op, code, p, mem, sram, pages, mrf, arf, undo, trapping)
+                status, fault_address = do_store(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
+                fetch = True
             elif group == CONTROL:
                 status, next_pc, _, new_repeat, new_end, ended = do_control(op, code, p, mrf, next_pc, repeat_mask)
             elif group == CSR:
@@ -69,7 +74,7 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
                 status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
             if status != 0:
                 break
-        op = np.int64(code[p + FIELD_AUX])
+        op = np.int64(code[p + U1])
         if op != 0:
             group = op >> GROUP_SHIFT
             flags = 0
@@ -97,13 +102,13 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
                     status = FP
                     break
         if held != 0:
-            arf[t0] = np.uint32(q0)
+            arf[hold[4]] = np.uint32(hold[0])
             if held > 1:
-                arf[t1] = np.uint32(q1)
+                arf[hold[5]] = np.uint32(hold[1])
                 if held > 2:
-                    arf[t2] = np.uint32(q2)
+                    arf[hold[6]] = np.uint32(hold[2])
                     if held > 3:
-                        arf[t3] = np.uint32(q3)
+                        arf[hold[7]] = np.uint32(hold[3])
         instructions += size >> 2
         turns += 1
         if ended != 0:
@@ -116,6 +121,11 @@ def run_worker(mem, sram, pages, code, mrf, arf, acc, weights16, weights32, csr,
             repeat_left -= 1
             if repeat_left != 0:
                 next_pc = repeat_first
+        if (next_pc ^ pc) & ~(PAGE_BYTES - 4) == 0:
+            # Still in the same decoded page, and aligned.
+            p += np.uint64((next_pc - pc) * (DECODED_FIELDS // 4))
+        else:
+            fetch = True
         pc = next_pc
     own[PC] = pc
     own[TURNS] = turns

@@ -42,7 +42,7 @@ def _keep(acc, index, value, strict):
     return _keep_special(acc, index, bits, strict)
 
 
-@jit
+@jit(leaf=True)
 def _keep_special(acc, index, bits, strict):
     old = float_bits(acc[index])
     if bits & 0x7FFFFF or strict:
@@ -62,7 +62,7 @@ def _keep_single(acc, index, value, a, b, c):
     return _keep_single_special(acc, index, bits, a, b, c)
 
 
-@jit
+@jit(leaf=True)
 def _keep_single_special(acc, index, bits, a, b, c):
     if bits & 0x7FFFFF:
         acc[index] = bits_float(F32_NAN)
@@ -264,7 +264,7 @@ def f16v4mix(acc, ctl, tas, x0, x1, y0, y1):
     return out0 | flags, out1
 
 
-@jit
+@jit(leaf=True)
 def clear_accumulators(acc):
     """All accumulators to +0: bit ZAACC written to FP_CLR."""
     for i in range(ACCUMULATORS):

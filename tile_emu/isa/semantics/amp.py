@@ -39,7 +39,7 @@ def _is_bad(value):
     return float_bits(np.float32(value)) & 0x7F800000 == 0x7F800000
 
 
-@jit
+@jit(leaf=True)
 def _settle(acc, mask, weights, row, rows, inputs_bad):
     """Give units whose sum is not finite their architectural value; flags.
 
@@ -60,7 +60,7 @@ def _settle(acc, mask, weights, row, rows, inputs_bad):
     return flags
 
 
-@jit
+@jit(leaf=True)
 def _settle_partials(acc, first):
     """Replace a non-finite pair that just entered a chain at acc[first] by NaN; flags."""
     flags = 0
@@ -81,7 +81,7 @@ def _halves_bad(x0, x1):
     )
 
 
-@jit
+@jit(leaf=True)
 def _narrow_set(acc, weights, first, pairs, phase, x0, x1, pin0, pin1):
     """One set in mode E2 or E1 (``pairs`` 2 or 1): sums and chain of units 0 .. 2 * pairs - 1; leaving pair, flags."""
     count = 2 * pairs
@@ -153,7 +153,7 @@ def f16v4hihoamp(acc, weights16, ctl, x0, x1, p, immediate):
     return pack_halves(f16_result(ctl, out0), f16_result(ctl, out1)) | flags
 
 
-@jit
+@jit(leaf=True)
 def _narrow_both_sets(acc, weights, x0, x1, p0, p1, immediate):
     pairs = 2 >> ((immediate & 3) - 1)
     phase = (immediate >> 2) & 3
@@ -193,7 +193,7 @@ def f16v4hihov4amp(acc, weights16, ctl, x0, x1, p0, p1, immediate):
 # f32 forms: one scalar input per phase, phases 0..7 in E4.
 
 
-@jit
+@jit(leaf=True)
 def _narrow_f32(acc, weights, sets, pairs, phase, x):
     """Swap and multiply-add of modes E2 and E1; flags."""
     flags = 0
@@ -210,7 +210,7 @@ def _narrow_f32(acc, weights, sets, pairs, phase, x):
     return flags
 
 
-@jit
+@jit(leaf=True)
 def _shift_narrow(acc, chain, pairs, pin0, pin1):
     """Move the chain of a set in mode E2 or E1; leaving pair."""
     out0 = acc[chain]

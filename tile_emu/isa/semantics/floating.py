@@ -23,7 +23,7 @@ ALU = Shape.ALU
 GROUP = Shape.GROUP
 
 
-@jit
+@jit(leaf=True)
 def f32_special(bits, a, b):
     """A result whose exponent is all ones: canonical NaN and INV, or an infinity, with OFLO if no operand had one."""
     if bits & 0x7FFFFFFF > 0x7F800000:
@@ -40,7 +40,7 @@ def f32_result(value, a, b):
     return bits if bits & 0x7F800000 != 0x7F800000 else f32_special(bits, a, b)
 
 
-@jit
+@jit(leaf=True)
 def f16_special(ctl, bits):
     """An f16 result beyond range: NaN and INV stay; an infinity is clamped, or NaN under NANOO."""
     if bits & 0x3FF:
@@ -385,7 +385,7 @@ def _round_half_even(value):
     return np.rint(value)
 
 
-@jit
+@jit(leaf=True)
 def _to_integer(a, lowest, highest):
     """f32 pattern to integer, nearest even; saturates with INV out of range, NaN gives 0 with INV (inferred)."""
     if f32_is_nan(a):
@@ -411,7 +411,7 @@ def f32toui32(a):
 
 
 @semantic("f32int", ALU, "rounded to an integral value; mode 0 even, 1 up, 2 down, 3 to zero, 4 ties away")
-@jit
+@jit(leaf=True)
 def f32int(a, mode):
     value = np.float64(bits_float(a))
     if f32_is_nan(a):

@@ -209,6 +209,13 @@ def test_failures_of_a_run_are_one_line(kernel: Any, tmp_path: Path, capsys: pyt
         assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_fit_is_refused_before_operands_are_drawn(kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert matmul("--m", 10**12, "--k", 10**6, "--n", 1) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "bow has 897 MiB of SRAM" in err
+
+
 # --- lists, code, help ---
 
 

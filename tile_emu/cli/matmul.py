@@ -18,7 +18,7 @@ import numpy as np
 from tile_emu.chips import load_chip
 from tile_emu.cli.operands import Matrix, load_matrix, matching, random_matrix
 from tile_emu.cli.progress import Progress
-from tile_emu.errors import UsageError
+from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
 from tile_emu.profile.summary import Summary, summarise
 
@@ -57,6 +57,7 @@ def operands(options: Options) -> tuple[Matrix, Matrix, bool]:
     m = matching("m", ("--m", options.m), (f"--a {options.a}", rows_a))
     k = matching("k", ("--k", options.k), (f"--a {options.a}", columns_a), (f"--b {options.b}", rows_b))
     n = matching("n", ("--n", options.n), (f"--b {options.b}", columns_b))
+    _require_room(m, k, n, options)
     generator = np.random.default_rng(options.seed)
     both_random = a is None and b is None
     if a is None:
@@ -64,6 +65,22 @@ def operands(options: Options) -> tuple[Matrix, Matrix, bool]:
     if b is None:
         b = random_matrix(generator, k, n, dtype)
     return a, b, both_random
+
+
+def _require_room(m: int, k: int, n: int, options: Options) -> None:
+    """Refuse what cannot fit before operands are drawn: a product this large would first exhaust the host.
+
+    Necessary only; the planner has the last word. Raises OutOfTileMemory.
+    """
+    chip = load_chip(options.chip)
+    operand = np.dtype(DTYPES[options.dtype]).itemsize
+    result = 2 if options.dtype == "f16" else 4
+    needed, available = operand * (m * k + k * n) + result * m * n, chip.tiles * chip.memory.size
+    if needed > available:
+        raise OutOfTileMemory(
+            f"matmul {m} x {k} x {n} in {options.dtype}: operands and result take {needed / 2**20:,.0f} MiB, "
+            f"{chip.name} has {available / 2**20:,.0f} MiB of SRAM"
+        )
 
 
 def run_matmul(options: Options) -> bool:

@@ -138,7 +138,7 @@ class Summary:
         """The longest compute and exchange phases in program order, one text line each."""
         named = [(i, s) for i, s in enumerate(self.supersteps) if s.kind != "sync" and s.cycles]
         shown = sorted(sorted(named, key=lambda item: -item[1].cycles)[:_SUPERSTEPS_SHOWN])
-        lines = [f"{s.kind:<8}  {s.cycles:>12,}  {s.name}" for _, s in shown]
+        lines = [f"{s.kind:<8}  {s.cycles:>12,}  {s.name or '(no vertices)'}" for _, s in shown]
         if len(named) > len(shown):
             lines.append(f"({len(named) - len(shown)} shorter ones not shown)")
         return lines

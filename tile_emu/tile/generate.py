@@ -335,7 +335,7 @@ class Branch:
         return [
             *self._check("a0", sizes[0]),
             *self._check("a1", sizes[1]),
-            "if same_element(a0, a1, sram_base, interleaved):",
+            "if same_element(a0, a1, sram_base + interleaved):",
             *self.fail("CONFLICT", "a1"),
         ]
 
@@ -432,11 +432,11 @@ class Branch:
             else:
                 lines += [f"o{which} = -1", f"if d{which} < ARF_STORED:"]
                 lines += ["    " + line for line in [*check, f"o{which} = o"]]
-        names = [f"o{which}" for which, _, _ in accesses]
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                lines.append(f"if elements_clash({first}, {second}, interleaved):")
-                lines += self.fail("CONFLICT", f"{second} + sram_base")
+        for i, (first, _, _) in enumerate(accesses):
+            for second, _, kind in accesses[i + 1 :]:
+                made = f"o{first} >= 0" + (f" and o{second} >= 0" if kind != "store" else "")
+                lines.append(f"if {made} and same_element(a{first}, a{second}, sram_base + interleaved):")
+                lines += self.fail("CONFLICT", f"a{second}")
         return lines
 
     def _pace_transfers(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:

@@ -58,24 +58,14 @@ ELEMENT_SHIFT = 14  # 16 KiB elements; in region 1 two of them, interleaved on a
 
 
 @jit(inline=True)
-def element_of(offset, interleaved):
-    """Number of the SRAM element that holds a byte offset (isa semantics 4.1)."""
-    if offset < interleaved:
-        return offset >> ELEMENT_SHIFT
-    inside = offset - interleaved
-    return (interleaved >> ELEMENT_SHIFT) + ((inside >> (ELEMENT_SHIFT + 1)) << 1) + ((offset >> 3) & 1)
-
-
-@jit(inline=True)
-def elements_clash(first, second, interleaved):
-    """Whether two accesses of one instruction hit the same element; a negative offset is an access not made."""
-    return first >= 0 and second >= 0 and element_of(first, interleaved) == element_of(second, interleaved)
-
-
-@jit(inline=True)
-def same_element(first, second, base, interleaved):
-    """elements_clash for addresses."""
-    return element_of(first - base, interleaved) == element_of(second - base, interleaved)
+def same_element(first, second, split):
+    """Whether two addresses lie in the same SRAM element (isa semantics 4.1); ``split`` is where region 1 starts."""
+    # Both a block of region 1 and two elements of region 0 span 32 KiB, and the regions meet at a multiple of it.
+    if (first ^ second) >> (ELEMENT_SHIFT + 1) != 0:
+        return False
+    if first >= split:
+        return (first ^ second) & 8 == 0
+    return first >> ELEMENT_SHIFT == second >> ELEMENT_SHIFT
 
 
 @jit(leaf=True)

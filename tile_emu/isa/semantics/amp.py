@@ -19,11 +19,11 @@ from tile_emu.isa.semantics.floating import F32_NAN, f16_result, high_half, low_
 from tile_emu.isa.semantics.fused import (
     UNITS,
     dot4_8,
-    dot4_16,
     fused_multiply_add,
     scale_8,
     scale_16,
     shift_chain,
+    step16,
     swap_with_chain_8,
     swap_with_chain_16,
 )
@@ -40,15 +40,15 @@ def _is_bad(value):
 
 
 @jit(leaf=True)
-def _settle(acc, mask, weights, row, rows, inputs_bad):
-    """Give units whose sum is not finite their architectural value; flags.
+def _settle(acc, first, units, weights, row, rows, inputs_bad):
+    """Give those of ``units`` units from ``first`` on whose sum is not finite their architectural value; flags.
 
     An overflow of finite terms stays an infinity and sets OFLO; anything else is the canonical NaN and INV.
     ``row``: first of ``rows`` rows of widened weights that the instruction used.
     """
     flags = 0
-    for unit in range(UNITS):
-        if (mask >> unit) & 1:
+    for unit in range(first, first + units):
+        if _is_bad(acc[unit]):
             bad = inputs_bad
             for r in range(rows):
                 bad = bad or _is_bad(weights[row + r * UNITS + unit])
@@ -92,15 +92,12 @@ def _narrow_set(acc, weights, first, pairs, phase, x0, x1, pin0, pin1):
             acc[first + u] = acc[chain + u]
             acc[chain + u] = kept
     row = 4 * phase * UNITS
-    mask = 0
     for u in range(count):
         p0 = np.float64(low_half(x0)) * np.float64(weights[row + first + u])
         p1 = np.float64(high_half(x0)) * np.float64(weights[row + UNITS + first + u])
         p2 = np.float64(low_half(x1)) * np.float64(weights[row + 2 * UNITS + first + u])
         p3 = np.float64(high_half(x1)) * np.float64(weights[row + 3 * UNITS + first + u])
         acc[first + u] = np.float32(np.float64(acc[first + u]) + ((p0 + p1) + (p2 + p3)))
-        if _is_bad(acc[first + u]):
-            mask |= 1 << (first + u)
     out0 = acc[chain]
     out1 = acc[chain + 1]
     for u in range(count - 2):
@@ -108,8 +105,7 @@ def _narrow_set(acc, weights, first, pairs, phase, x0, x1, pin0, pin1):
     acc[chain + count - 2] = pin0
     acc[chain + count - 1] = pin1
     flags = _settle_partials(acc, chain + count - 2)
-    if mask:
-        flags |= _settle(acc, mask, weights, row, 4, _halves_bad(x0, x1))
+    flags |= _settle(acc, first, count, weights, row, 4, _halves_bad(x0, x1))
     return out0, out1, flags
 
 
@@ -122,11 +118,11 @@ def _one_set(acc, weights, x0, x1, pin0, pin1, immediate):
     if phase == 0:
         swap_with_chain_8(acc)
     row = 4 * phase * UNITS
-    mask = dot4_8(acc, weights, row, low_half(x0), high_half(x0), low_half(x1), high_half(x1))
+    bad = dot4_8(acc, weights, row, x0, x1)
     out0, out1 = shift_chain(acc, CHAIN, pin0, pin1)
     flags = 0
-    if mask:
-        flags = _settle(acc, mask, weights, row, 4, _halves_bad(x0, x1))
+    if bad != 0:
+        flags = _settle(acc, 0, 8, weights, row, 4, _halves_bad(x0, x1))
     if _is_bad(pin0) or _is_bad(pin1):
         flags |= _settle_partials(acc, CHAIN + 6)
     return out0, out1, flags
@@ -154,40 +150,38 @@ def f16v4hihoamp(acc, weights16, ctl, x0, x1, p, immediate):
 
 
 @jit(leaf=True)
-def _narrow_both_sets(acc, weights, x0, x1, p0, p1, immediate):
+def _narrow_both_sets(acc, weights, ctl, x0, x1, p0, p1, immediate):
+    """Modes E2 and E1 of both sets; result words with flags."""
     pairs = 2 >> ((immediate & 3) - 1)
     phase = (immediate >> 2) & 3
     a0, a1, flags0 = _narrow_set(acc, weights, 0, pairs, phase, x0, x1, low_half(p0), high_half(p0))
     b0, b1, flags1 = _narrow_set(acc, weights, 8, pairs, phase, x0, x1, low_half(p1), high_half(p1))
-    return a0, a1, b0, b1, flags0 | flags1
+    low = pack_halves(f16_result(ctl, a0), f16_result(ctl, a1))
+    return low | flags0 | flags1, pack_halves(f16_result(ctl, b0), f16_result(ctl, b1))
 
 
-@jit(inline=True)
-def _both_sets(acc, weights, x0, x1, p0, p1, immediate):
-    """f16 step of both sets; leaving pairs of set 0 and set 1 (float32) and flags."""
-    if immediate & 3 != 0:
-        return _narrow_both_sets(acc, weights, x0, x1, p0, p1, immediate)
-    phase = (immediate >> 2) & 3
-    if phase == 0:
-        swap_with_chain_16(acc)
-    row = 4 * phase * UNITS
-    mask = dot4_16(acc, weights, row, low_half(x0), high_half(x0), low_half(x1), high_half(x1))
-    a0, a1 = shift_chain(acc, CHAIN, low_half(p0), high_half(p0))
-    b0, b1 = shift_chain(acc, CHAIN + 8, low_half(p1), high_half(p1))
-    flags = 0
-    if mask:
-        flags = _settle(acc, mask, weights, row, 4, _halves_bad(x0, x1))
-    if _halves_bad(p0, p1):
-        flags |= _settle_partials(acc, CHAIN + 6) | _settle_partials(acc, CHAIN + 14)
-    return a0, a1, b0, b1, flags
+@jit(leaf=True)
+def _attend16(acc, weights, ctl, row, x0, x1, a0, a1, b0, b1):
+    """The rare half of a step16: non-finite sums, partials and results; result words with flags."""
+    flags = _settle(acc, 0, UNITS, weights, row, 4, _halves_bad(x0, x1))
+    flags |= _settle_partials(acc, CHAIN + 6) | _settle_partials(acc, CHAIN + 14)
+    low = pack_halves(f16_result(ctl, a0), f16_result(ctl, a1))
+    return low | flags, pack_halves(f16_result(ctl, b0), f16_result(ctl, b1))
 
 
 @semantic("f16v4hihov4amp", GROUP, "f16 product step, f16 partials in, f16 results out, 16 units", amp=True, macs=64)
 @jit(inline=True)
 def f16v4hihov4amp(acc, weights16, ctl, x0, x1, p0, p1, immediate):
-    a0, a1, b0, b1, flags = _both_sets(acc, weights16, x0, x1, p0, p1, immediate)
-    low = pack_halves(f16_result(ctl, a0), f16_result(ctl, a1))
-    return low | flags, pack_halves(f16_result(ctl, b0), f16_result(ctl, b1))
+    if immediate & 3 != 0:
+        return _narrow_both_sets(acc, weights16, ctl, x0, x1, p0, p1, immediate)
+    phase = (immediate >> 2) & 3
+    if phase == 0:
+        swap_with_chain_16(acc)
+    row = 4 * phase * UNITS
+    low, high, a0, a1, b0, b1, attention = step16(acc, weights16, row, x0, x1, p0, p1)
+    if attention != 0:
+        return _attend16(acc, weights16, ctl, row, x0, x1, a0, a1, b0, b1)
+    return low, high
 
 
 # f32 forms: one scalar input per phase, phases 0..7 in E4.
@@ -205,8 +199,7 @@ def _narrow_f32(acc, weights, sets, pairs, phase, x):
                 acc[u] = acc[CHAIN + u]
                 acc[CHAIN + u] = kept
             acc[u] = fused_multiply_add(x, weights[row + u], acc[u])
-            if _is_bad(acc[u]):
-                flags |= _settle(acc, 1 << u, weights, row, 1, _is_bad(x))
+            flags |= _settle(acc, u, 1, weights, row, 1, _is_bad(x))
     return flags
 
 
@@ -256,9 +249,8 @@ def f32sisoamp(acc, weights32, x, p0, p1, immediate):
     else:
         if phase == 0:
             swap_with_chain_8(acc)
-        mask = scale_8(acc, weights32, phase * UNITS, bits_float(x))
-        if mask:
-            flags = _settle(acc, mask, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
+        if scale_8(acc, weights32, phase * UNITS, bits_float(x)) != 0:
+            flags = _settle(acc, 0, 8, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
     if phase & 1:
         return flags, 0
     out0, out1 = _move_f32(acc, CHAIN, immediate, p0, p1)
@@ -281,8 +273,7 @@ def f32sisov2amp(acc, weights32, x, p0, p1, immediate):
     else:
         if phase == 0:
             swap_with_chain_16(acc)
-        mask = scale_16(acc, weights32, phase * UNITS, bits_float(x))
-        if mask:
-            flags = _settle(acc, mask, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
+        if scale_16(acc, weights32, phase * UNITS, bits_float(x)) != 0:
+            flags = _settle(acc, 0, UNITS, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
     out0, out1 = _move_f32(acc, CHAIN + 8 * (phase & 1), immediate, p0, p1)
     return out0 | flags, out1

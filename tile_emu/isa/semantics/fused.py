@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tile_emu.isa.semantics.bits import narrow, widen
 from tile_emu.jit import DISABLED
 
 
@@ -49,7 +50,10 @@ if DISABLED:
         return np.float32(round_fraction_to_f32(exact))
 
     def _not_finite(acc: Any, units: int) -> int:
-        return sum(1 << u for u in range(units) if not np.isfinite(acc[u]))
+        return sum(1 << (u & 7) for u in range(units) if not np.isfinite(acc[u]))
+
+    def _halves(first: Any, second: Any) -> list[Any]:
+        return [widen(word >> shift) for word in (int(first), int(second)) for shift in (0, 16)]
 
     def _dot4(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
         for u in range(units):
@@ -57,13 +61,23 @@ if DISABLED:
             acc[u] = np.float32(np.float64(acc[u]) + ((p[0] + p[1]) + (p[2] + p[3])))
         return _not_finite(acc, units)
 
-    def dot4_8(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-        """Units 0..7: acc[u] += dot of four f16 products; mask of units whose sum is not finite."""
-        return _dot4(acc, weights, row, (x0, x1, x2, x3), 8)
+    def dot4_8(acc: Any, weights: Any, row: Any, x0: Any, x1: Any) -> Any:
+        """Units 0..7: acc[u] += dot of the four halves of two words with weights; not 0 if a sum is not finite."""
+        return _dot4(acc, weights, row, _halves(x0, x1), 8)
 
-    def dot4_16(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-        """As dot4_8 for the units of both sets."""
-        return _dot4(acc, weights, row, (x0, x1, x2, x3), 16)
+    def step16(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, p0: Any, p1: Any) -> Any:
+        """One f16 step of both sets after any swap: products, f16 partials in, f16 results out.
+
+        Returns the two result words, the four results as float32, and what needs attention: bit 0 a sum that is not
+        finite, bit 1 a partial, bit 2 a narrowed result.
+        """
+        attention = 1 if _dot4(acc, weights, row, _halves(x0, x1), 16) else 0
+        pins = _halves(p0, p1)
+        out = [*shift_chain(acc, CHAIN, pins[0], pins[1]), *shift_chain(acc, CHAIN + 8, pins[2], pins[3])]
+        bits = [narrow(value) for value in out]
+        attention |= 2 if not all(np.isfinite(pin) for pin in pins) else 0
+        attention |= 4 if any(half & 0x7C00 == 0x7C00 for half in bits) else 0
+        return bits[0] | bits[1] << 16, bits[2] | bits[3] << 16, *out, attention
 
     def _scale(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
         for u in range(units):
@@ -71,7 +85,7 @@ if DISABLED:
         return _not_finite(acc, units)
 
     def scale_8(acc: Any, weights: Any, row: Any, x: Any) -> Any:
-        """Units 0..7: acc[u] += x * weight, one rounding; mask of units whose sum is not finite."""
+        """Units 0..7: acc[u] += x * weight, one rounding; not 0 if a sum is not finite."""
         return _scale(acc, weights, row, x, 8)
 
     def scale_16(acc: Any, weights: Any, row: Any, x: Any) -> Any:
@@ -132,53 +146,122 @@ else:
         mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
         return builder.shuffle_vector(vector, vector, mask)
 
-    def _not_finite_mask(builder: Any, vector: Any, lanes: int) -> Any:
-        exponent = ir.Constant(ir.VectorType(_I32, lanes), [0x7F800000] * lanes)
-        bits = builder.and_(builder.bitcast(vector, ir.VectorType(_I32, lanes)), exponent)
-        lanes_bad = builder.icmp_unsigned("==", bits, exponent)
-        return builder.zext(builder.bitcast(lanes_bad, ir.IntType(lanes)), _I64)
+    def _not_finite(builder: Any, vector: Any) -> Any:
+        """<8 x i1>: lanes whose exponent is all ones."""
+        lanes = ir.VectorType(_I32, 8)
+        exponent = ir.Constant(lanes, [0x7F800000] * 8)
+        bits = builder.and_(builder.bitcast(vector, lanes), exponent)
+        return builder.icmp_unsigned("==", bits, exponent)
+
+    def _as_mask(builder: Any, lanes: Any) -> Any:
+        return builder.zext(builder.bitcast(lanes, ir.IntType(8)), _I64)
+
+    def _join_words(builder: Any, low: Any, high: Any) -> Any:
+        """i64 of two words that arrive as i64."""
+        return builder.or_(builder.and_(low, _I64(0xFFFFFFFF)), builder.shl(high, _I64(32)))
+
+    def _widen4(builder: Any, word: Any) -> Any:
+        """<4 x float> of the four halves in an i64."""
+        halves = builder.bitcast(word, ir.VectorType(ir.HalfType(), 4))
+        return builder.fpext(halves, ir.VectorType(_FLOAT, 4))
+
+    def _lane(builder: Any, vector: Any, lane: int, lanes: int) -> Any:
+        """One lane copied to all of ``lanes`` lanes."""
+        return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_I32, lanes), [lane] * lanes))
+
+    def _any_half_nonfinite(builder: Any, word: Any) -> Any:
+        """i1: whether one of four halves has an exponent of all ones."""
+        lanes = ir.VectorType(ir.IntType(16), 4)
+        exponent = ir.Constant(lanes, [0x7C00] * 4)
+        bits = builder.and_(builder.bitcast(word, lanes), exponent)
+        found = builder.bitcast(builder.icmp_unsigned("==", bits, exponent), ir.IntType(4))
+        return builder.icmp_unsigned("!=", found, ir.IntType(4)(0))
 
     # All vectors have the eight lanes of one set, so that what one step stores the next can load in the same pieces
     # (a wider load of two narrower stores waits for both to reach the cache).
 
-    def _emit_dot4(units: int) -> Any:
-        def one_set(context: Any, builder: Any, signature: Any, args: Any, inputs: Any, first: int) -> Any:
-            acc, weights, row = args[0], args[1], args[2]
-            acc_pointer = _vector_pointer(context, builder, signature.args[0], acc, _I64(first), 8)
-            products = []
-            for element, x in enumerate(inputs):
-                index = builder.add(row, _I64(element * UNITS + first))
-                weight = _load(builder, _vector_pointer(context, builder, signature.args[1], weights, index, 8))
-                products.append(builder.fmul(x, weight, flags=("contract",)))
-            # The four products first: only one addition then waits for the previous instruction's sum.
-            left = builder.fadd(products[0], products[1], flags=("contract",))
-            right = builder.fadd(products[2], products[3], flags=("contract",))
-            dot = builder.fadd(left, right)
-            total = builder.fadd(builder.fpext(_load(builder, acc_pointer), dot.type), dot)
-            rounded = builder.fptrunc(total, ir.VectorType(_FLOAT, 8))
-            builder.store(rounded, acc_pointer, align=4)
-            return _not_finite_mask(builder, rounded, 8)
+    def _dot4_set(context: Any, builder: Any, types_: Any, arrays: Any, row: Any, inputs: Any, first: int) -> Any:
+        """acc[first .. first + 7] += dot of four inputs; the new sums."""
+        acc_pointer = _vector_pointer(context, builder, types_[0], arrays[0], _I64(first), 8)
+        products = []
+        for element, x in enumerate(inputs):
+            index = builder.add(row, _I64(element * UNITS + first))
+            weight = _load(builder, _vector_pointer(context, builder, types_[1], arrays[1], index, 8))
+            products.append(builder.fmul(x, weight, flags=("contract",)))
+        # The four products first: only one addition then waits for the previous instruction's sum.
+        left = builder.fadd(products[0], products[1], flags=("contract",))
+        right = builder.fadd(products[2], products[3], flags=("contract",))
+        dot = builder.fadd(left, right)
+        total = builder.fadd(builder.fpext(_load(builder, acc_pointer), dot.type), dot)
+        rounded = builder.fptrunc(total, ir.VectorType(_FLOAT, 8))
+        builder.store(rounded, acc_pointer, align=4)
+        return rounded
+
+    def _inputs(builder: Any, low: Any, high: Any) -> list[Any]:
+        """The four halves of two words, each as float64 in all eight lanes."""
+        wide = builder.fpext(_widen4(builder, _join_words(builder, low, high)), ir.VectorType(_DOUBLE, 4))
+        return [_lane(builder, wide, lane, 8) for lane in range(4)]
+
+    @intrinsic
+    def dot4_8(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any) -> Any:
+        """Units 0..7: acc[u] += dot of the four halves of two words with weights; not 0 if a sum is not finite."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            inputs = [_splat(builder, builder.fpext(x, _DOUBLE), 8) for x in args[3:7]]
-            mask = one_set(context, builder, signature, args, inputs, 0)
-            if units == 16:
-                upper = one_set(context, builder, signature, args, inputs, 8)
-                mask = builder.or_(mask, builder.shl(upper, _I64(8)))
-            return mask
+            inputs = _inputs(builder, args[3], args[4])
+            sums = _dot4_set(context, builder, signature.args, args, args[2], inputs, 0)
+            return _as_mask(builder, _not_finite(builder, sums))
 
-        scalar = types.float32
-        return types.int64(_ARRAY, _WEIGHTS16, types.int64, scalar, scalar, scalar, scalar), codegen
+        word = types.int64
+        return word(_ARRAY, _WEIGHTS16, word, word, word), codegen
+
+    def _shift(context: Any, builder: Any, array_type: Any, acc: Any, first: Any, pins: Any) -> list[Any]:
+        """Move one set's chain by a pair; the leaving pair."""
+        pointer = _vector_pointer(context, builder, array_type, acc, first, 8)
+        chain = _load(builder, pointer)
+        mask = ir.Constant(ir.VectorType(_I32, 8), [2, 3, 4, 5, 6, 7, 8, 9])
+        builder.store(builder.shuffle_vector(chain, pins, mask), pointer, align=4)
+        return [builder.extract_element(chain, _I32(lane)) for lane in (0, 1)]
+
+    def _narrow4(builder: Any, values: Any) -> Any:
+        """i64 of four floats narrowed to f16."""
+        vector = ir.Constant(ir.VectorType(_FLOAT, 4), ir.Undefined)
+        for lane, value in enumerate(values):
+            vector = builder.insert_element(vector, value, _I32(lane))
+        return builder.bitcast(builder.fptrunc(vector, ir.VectorType(ir.HalfType(), 4)), _I64)
+
+    def _pins(builder: Any, four: Any, first: int) -> Any:
+        """<8 x float> with lanes first and first + 1 of a <4 x float> in front."""
+        mask = ir.Constant(ir.VectorType(_I32, 8), [first, first + 1] * 4)
+        return builder.shuffle_vector(four, four, mask)
 
     @intrinsic
-    def dot4_8(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-        """Units 0..7: acc[u] += dot of four f16 products; mask of units whose sum is not finite."""
-        return _emit_dot4(8)
+    def step16(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any, p0: Any, p1: Any) -> Any:
+        """One f16 step of both sets after any swap: products, f16 partials in, f16 results out.
 
-    @intrinsic
-    def dot4_16(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-        """As dot4_8 for the units of both sets."""
-        return _emit_dot4(16)
+        Returns the two result words, the four results as float32, and what needs attention: bit 0 a sum that is not
+        finite, bit 1 a partial, bit 2 a narrowed result.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            acc = args[0]
+            inputs = _inputs(builder, args[3], args[4])
+            sums = [_dot4_set(context, builder, signature.args, args, args[2], inputs, first) for first in (0, 8)]
+            bad = builder.or_(_not_finite(builder, sums[0]), _not_finite(builder, sums[1]))
+            partials = _join_words(builder, args[5], args[6])
+            four = _widen4(builder, partials)
+            out = _shift(context, builder, signature.args[0], acc, _I64(CHAIN), _pins(builder, four, 0))
+            out += _shift(context, builder, signature.args[0], acc, _I64(CHAIN + 8), _pins(builder, four, 2))
+            narrowed = _narrow4(builder, out)
+            attention = builder.zext(builder.icmp_unsigned("!=", _as_mask(builder, bad), _I64(0)), _I64)
+            for bit, word in ((2, partials), (4, narrowed)):
+                found = builder.select(_any_half_nonfinite(builder, word), _I64(bit), _I64(0))
+                attention = builder.or_(attention, found)
+            words = [builder.and_(narrowed, _I64(0xFFFFFFFF)), builder.lshr(narrowed, _I64(32))]
+            return context.make_tuple(builder, signature.return_type, [*words, *out, attention])
+
+        word, value = types.int64, types.float32
+        result = types.Tuple((word, word, value, value, value, value, word))
+        return result(_ARRAY, _WEIGHTS16, word, word, word, word, word), codegen
 
     def _emit_scale(units: int) -> Any:
         def one_set(context: Any, builder: Any, signature: Any, args: Any, x: Any, first: int) -> Any:
@@ -192,21 +275,20 @@ else:
             )
             total = builder.call(fma, [x, weight, _load(builder, acc_pointer)])
             builder.store(total, acc_pointer, align=4)
-            return _not_finite_mask(builder, total, 8)
+            return _not_finite(builder, total)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x = _splat(builder, args[3], 8)
-            mask = one_set(context, builder, signature, args, x, 0)
+            bad = one_set(context, builder, signature, args, x, 0)
             if units == 16:
-                upper = one_set(context, builder, signature, args, x, 8)
-                mask = builder.or_(mask, builder.shl(upper, _I64(8)))
-            return mask
+                bad = builder.or_(bad, one_set(context, builder, signature, args, x, 8))
+            return _as_mask(builder, bad)
 
         return types.int64(_ARRAY, _ARRAY, types.int64, types.float32), codegen
 
     @intrinsic
     def scale_8(typingctx: Any, acc: Any, weights: Any, row: Any, x: Any) -> Any:
-        """Units 0..7: acc[u] += x * weight, one rounding; mask of units whose sum is not finite."""
+        """Units 0..7: acc[u] += x * weight, one rounding; not 0 if a sum is not finite."""
         return _emit_scale(8)
 
     @intrinsic
@@ -219,14 +301,10 @@ else:
         """One set's staging chain, starting at acc[first]: the leaving pair; the others move down, pin enters."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], 8)
-            chain = _load(builder, pointer)
-            leaving = [builder.extract_element(chain, _I32(lane)) for lane in (0, 1)]
-            mask = ir.Constant(ir.VectorType(_I32, 8), [2, 3, 4, 5, 6, 7, 6, 7])
-            moved = builder.shuffle_vector(chain, chain, mask)
-            moved = builder.insert_element(moved, args[2], _I32(6))
-            moved = builder.insert_element(moved, args[3], _I32(7))
-            builder.store(moved, pointer, align=4)
+            pins = ir.Constant(ir.VectorType(_FLOAT, 8), ir.Undefined)
+            for lane in (0, 1):
+                pins = builder.insert_element(pins, args[2 + lane], _I32(lane))
+            leaving = _shift(context, builder, signature.args[0], args[0], args[1], pins)
             return context.make_tuple(builder, signature.return_type, leaving)
 
         pair = types.UniTuple(types.float32, 2)

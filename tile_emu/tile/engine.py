@@ -26,6 +26,7 @@ _HEADER = '''"""Interpreter loops of tile-emu, generated from the instruction ta
 a semantic function or the generator changes."""
 
 import numpy as np
+from numpy import int64, uint32, uint64
 
 from tile_emu.isa.semantics.bits import sign_extend
 from tile_emu.isa.semantics.memory import pace_address, pace_stride
@@ -38,7 +39,7 @@ from tile_emu.tile.support import *
 
 M32 = 0xFFFFFFFF
 # Positions in a decoded row, unsigned like the row's own position, so that no index needs a check for being negative.
-U0, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14, U15 = [np.uint64(field) for field in range(16)]
+U0, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14, U15 = [uint64(field) for field in range(16)]
 OP_GET = @GET@
 OP_PUT = @PUT@
 @STATUS@

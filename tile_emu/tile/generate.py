@@ -25,27 +25,28 @@ CONTEXT_PARAMETERS = {
     "acc": "acc",
     "weights16": "weights16",
     "weights32": "weights32",
-    "tas": "np.int64(csr[W_TAS])",
+    "tas": "int64(csr[W_TAS])",
 }
 _FLAG_MODULES = ("floating", "accumulators", "amp")
 
 # Parameters and last line of each group's function; what a fault inside it returns, with {status} and {address}.
-_MEMORY = "mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping"
+_MEMORY = "mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping"
+_NOTHING_HELD = "t0 = t1 = -1\nw0 = w1 = 0"
 _UNPACK = "sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram"
 SIGNATURES: dict[str, tuple[str, str, str, str]] = {
     # group: parameters, prologue, fault return, final return
     "alu": ("mrf, arf", "", "", ""),
     "load": (
         _MEMORY,
-        _UNPACK + "\nheld = 0",
-        "return {status}, {address}, 0",
-        "return 0, -1, held",
+        _UNPACK + "\n" + _NOTHING_HELD,
+        "return {status}, {address}, -1, 0, -1, 0",
+        "return 0, -1, t0, w0, t1, w1",
     ),
     "pace": (
         _MEMORY,
-        _UNPACK + "\nheld = 0",
-        "return {status}, {address}, 0",
-        "return 0, -1, held",
+        _UNPACK + "\n" + _NOTHING_HELD,
+        "return {status}, {address}, -1, 0, -1, 0",
+        "return 0, -1, t0, w0, t1, w1",
     ),
     "store": (_MEMORY, _UNPACK, "return {status}, {address}", "return 0, -1"),
     "control": (
@@ -71,17 +72,16 @@ class Branch:
     def __init__(self, form: Form) -> None:
         self.form = form
         self.semantic: Semantic = SEMANTICS[form.mnemonic]
-        self.base = FIELD_AUX_OPERANDS if form.pipe == "aux" else FIELD_MAIN_OPERANDS
+        self.fields: set[str] = set()  # operand fields the branch reads, see _fetch
         self.printed = [form.operands[index] for index, _ in form.text_operands]
 
     # Operands.
 
     def field(self, operand: Operand) -> str:
-        """Decoded value of an operand: a register's position or an immediate."""
-        # Register numbers go through uint32 so that the compiler knows they are not negative.
-        unsigned = operand.meaning.is_register
-        entry = f"code[p + U{self.base + int(operand.name[2:])}]"
-        return f"np.int64(np.uint32({entry}))" if unsigned else f"np.int64({entry})"
+        """Name of an operand's decoded value: rN for a register's position, sN for an immediate."""
+        name = ("r" if operand.meaning.is_register else "s") + operand.name[2:]
+        self.fields.add(name)
+        return name
 
     def value(self, operand: Operand, word: int = 0) -> str:
         """Content of a source operand (one 32-bit word of it), or the immediate."""
@@ -89,8 +89,8 @@ class Branch:
         if not kind.is_register:
             return self.field(operand)
         if kind.file == "m":
-            return f"np.int64(mrf[{self.field(operand)}])"
-        content = f"np.int64(arf[{self.field(operand)}{f' + {word}' if word and not kind.select else ''}])"
+            return f"int64(mrf[{self.field(operand)}])"
+        content = f"int64(arf[{self.field(operand)}{f' + {word}' if word and not kind.select else ''}])"
         if kind.select == "BL":
             return f"(({content} & 0xFFFF) * 0x10001)"
         if kind.select == "BU":
@@ -122,8 +122,8 @@ class Branch:
         """Write a main register; names without storage ignore it."""
         number = self.field(operand)
         if operand.direction == "inout":
-            return [f"d = {number}", "if d < MRF_WRITABLE:", f"    mrf[d] = np.uint32(({value}) & M32)"]
-        return [f"mrf[{number}] = np.uint32(({value}) & M32)"]
+            return [f"d = {number}", "if d < MRF_WRITABLE:", f"    mrf[d] = uint32(({value}) & M32)"]
+        return [f"mrf[{number}] = uint32(({value}) & M32)"]
 
     # Emitters.
 
@@ -162,7 +162,7 @@ class Branch:
             together = " | ".join(f"({v} >> 32)" for v in values)
             lines.append(f"flags = {together}")
         lines.append(f"d = {self.field(destination)}")
-        lines += [f"arf[d{f' + {w}' if w else ''}] = np.uint32({v} & M32)" for w, v in enumerate(values)]
+        lines += [f"arf[d{f' + {w}' if w else ''}] = uint32({v} & M32)" for w, v in enumerate(values)]
         return lines
 
     def _group(self) -> list[str]:
@@ -178,9 +178,9 @@ class Branch:
         return [
             f"both = {self.call}({', '.join(self._arguments())})",
             f"d = {number}",
-            "mrf[d] = np.uint32(both & M32)",
+            "mrf[d] = uint32(both & M32)",
             "if d < MRF_WRITABLE:",
-            "    mrf[d + 1] = np.uint32((both >> 32) & M32)",
+            "    mrf[d + 1] = uint32((both >> 32) & M32)",
         ]
 
     def _taken(self, target: str, indent: str = "") -> list[str]:
@@ -227,13 +227,13 @@ class Branch:
     def _slot(self, index: Operand) -> list[str]:
         """Storage slot of a status register of the worker, or a fault."""
         space = 1 if self.form.pipe == "aux" else 0
-        return [f"slot = np.int64(slots[{space}, {self.field(index)}])", "if slot == NO_SLOT:", *self.fail("INVALID_OP")]
+        return [f"slot = int64(slots[{space}, {self.field(index)}])", "if slot == NO_SLOT:", *self.fail("INVALID_OP")]
 
     def _get(self) -> list[str]:
         destination, index = self.printed
         read = "read_worker(csr, slot, own, cycle, pc)"
         if self.form.pipe == "aux":
-            return [*self._slot(index), f"arf[{self.field(destination)}] = np.uint32({read} & M32)"]
+            return [*self._slot(index), f"arf[{self.field(destination)}] = uint32({read} & M32)"]
         return [*self._slot(index), *self.write_mrf(destination, read)]
 
     def _put(self) -> list[str]:
@@ -251,24 +251,29 @@ class Branch:
         bad = f"o & {size - 1} or o < 0 or o > sram_size - {size}" if size > 1 else "o < 0 or o >= sram_size"
         lines = [f"o = {address} - sram_base", f"if {bad}{' or o < interleaved' if size == 16 else ''}:"]
         lines += self.fail("INVALID_ADDR", "o + sram_base")
-        if store:
-            lines += ["if o < code_end:", "    forget_page(pages, o)", "if trapping:", "    keep_memory(undo, mem64, o & -8)"]
-        return lines
+        return lines + (self._before_store("o") if store else [])
+
+    def _before_store(self, offset: str) -> list[str]:
+        """A store into executable memory outdates decoded words; a bundle that may trap must be undoable."""
+        return [
+            f"if {offset} < code_end:",
+            f"    forget_page(pages, {offset})",
+            "if trapping:",
+            f"    keep_memory(undo, mem64, {offset} & -8)",
+        ]
 
     def _read(self, size: int) -> str:
-        return f"np.int64(mem{8 * size}[o >> {size.bit_length() - 1}])"
+        return f"int64(mem{8 * size}[o >> {size.bit_length() - 1}])"
 
     def _load_into(self, destination: Operand, size: int, from_memory: str = "") -> list[str]:
         """Read at offset o and write an MRF register, or hold words back for the ARF."""
         if destination.meaning.file == "m":
             return self.write_mrf(destination, f"{self.call}({self._read(size)})")
         if size < 8:
-            return [f"hold[0] = {self.call}({self._read(size)}) & M32", "hold[4] = d", "held = 1"]
-        lines = ["wide = mem64[o >> 3]", "hold[0] = np.int64(wide & np.uint64(M32))", "hold[1] = np.int64(wide >> np.uint64(32))"]
-        lines += ["hold[4] = d", "hold[5] = d + 1", "held = 2"]
+            return [f"w0 = {self.call}({self._read(size)}) & M32", "t0 = d | HELD_WORD"]
+        lines = ["w0 = int64(mem64[o >> 3])", "t0 = d"]
         if size == 16:
-            lines += ["wide = mem64[(o >> 3) + 1]", "hold[2] = np.int64(wide & np.uint64(M32))"]
-            lines += ["hold[3] = np.int64(wide >> np.uint64(32))", "hold[6] = d + 2", "hold[7] = d + 3", "held = 4"]
+            lines += ["w1 = int64(mem64[(o >> 3) + 1])", "t1 = d + 2"]
         return lines
 
     def _guarded_load(self, destination: Operand, address: str, size: int) -> list[str]:
@@ -301,9 +306,8 @@ class Branch:
 
     def _write_memory(self, source: Operand, size: int) -> list[str]:
         if size == 8:
-            low, high = self.value(source, 0), self.value(source, 1)
-            return [f"mem64[o >> 3] = np.uint64({low}) | (np.uint64({high}) << np.uint64(32))"]
-        return [f"mem32[o >> 2] = np.uint32({self.value(source)})"]
+            return [f"mem64[o >> 3] = uint64(arf64[{self.field(source)} >> 1])"]
+        return [f"mem32[o >> 2] = uint32({self.value(source)})"]
 
     def _store_at(self, source: Operand, address: str) -> list[str]:
         size = self.semantic.attributes["size"]
@@ -368,12 +372,10 @@ class Branch:
             f"d = {self.field(destination)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((8, 4))),
-            "    hold[2] = np.int64(mem32[o >> 2])",
-            "    wide = mem64[(a0 - sram_base) >> 3]",
-            "    hold[0] = np.int64(wide & np.uint64(M32))",
-            "    hold[1] = np.int64(wide >> np.uint64(32))",
-            "    hold[4], hold[5], hold[6] = d + 2, d + 3, d + 1",
-            "    held = 3",
+            "    w1 = int64(mem32[o >> 2])",
+            "    t1 = (d + 1) | HELD_WORD",
+            "    w0 = int64(mem64[(a0 - sram_base) >> 3])",
+            "    t0 = d + 2",
             *self.write_mrf(pointer, "a0 + 8"),
         ]
 
@@ -387,10 +389,8 @@ class Branch:
             f"small = {self.value(mini)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((2, 2))),
-            "    hold[1] = np.int64(mem16[o >> 1]) * 0x10001",
-            "    hold[0] = np.int64(mem16[(a0 - sram_base) >> 1]) * 0x10001",
-            "    hold[4], hold[5] = d, d + 1",
-            "    held = 2",
+            "    w0 = int64(mem16[(a0 - sram_base) >> 1]) * 0x10001 | (int64(mem16[o >> 1]) * 0x10001) << 32",
+            "    t0 = d",
             *self.write_mrf(deltas, "((old + 2) & 0xFFFF) | (((old >> 16) + 2 * (small & 15)) & 0xFFFF) << 16"),
             *self.write_mrf(mini, "small >> 4"),
         ]
@@ -400,7 +400,7 @@ class Branch:
         accesses = self.semantic.attributes["accesses"]
         lines = [
             f"pair = {self.field(packed)}",
-            "low, high = np.int64(mrf[pair]), np.int64(mrf[pair + 1])",
+            "low, high = int64(mrf[pair]), int64(mrf[pair + 1])",
             f"strides = {self.value(stride)}",
             f"selectors = {self.field(selectors)}",
         ]
@@ -424,52 +424,50 @@ class Branch:
         return lines
 
     def _pace_checks(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
-        lines: list[str] = []
+        """Offsets o0..o2 of the accesses, checked; -1 for a load that is off. One test passes the usual case."""
+        offsets = [f"o{which}" for which, _, _ in accesses]
+        lines = [f"o{which} = a{which} - sram_base" for which, _, _ in accesses]
+        usual = [f"({' | '.join(offsets)}) & 7 == 0"] + [f"uint64({o}) <= uint64(sram_size - 8)" for o in offsets]
+        usual += [f"d{which} < ARF_STORED" for which, _, kind in accesses if kind != "store"]
+        lines.append(f"if not ({' and '.join(usual)}):")
         for which, size, kind in accesses:
-            check = self._check(f"a{which}", size, store=kind == "store")
+            check = [f"    {line}" for line in self._check(f"a{which}", size)]
             if kind == "store":
-                lines += [*check, f"o{which} = o"]
+                lines += check
             else:
-                lines += [f"o{which} = -1", f"if d{which} < ARF_STORED:"]
-                lines += ["    " + line for line in [*check, f"o{which} = o"]]
+                lines += [f"    if d{which} < ARF_STORED:", *(f"    {line}" for line in check)]
+                lines += ["    else:", f"        o{which} = -1"]
         for i, (first, _, _) in enumerate(accesses):
             for second, _, kind in accesses[i + 1 :]:
                 made = f"o{first} >= 0" + (f" and o{second} >= 0" if kind != "store" else "")
                 lines.append(f"if {made} and same_element(a{first}, a{second}, sram_base + interleaved):")
                 lines += self.fail("CONFLICT", f"a{second}")
-        return lines
+        return lines + (self._before_store("o2") if accesses[-1][2] == "store" else [])
 
     def _pace_transfers(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
         """Loads first (held back), then the store of the old register content."""
         lines: list[str] = []
-        position = 0
         for which, size, kind in accesses:
             if kind == "store":
                 continue
             lines.append(f"if o{which} >= 0:")
             if size == 8:
-                lines += [f"    wide = mem64[o{which} >> 3]", f"    hold[{position}] = np.int64(wide & np.uint64(M32))"]
-                lines += [f"    hold[{position + 1}] = np.int64(wide >> np.uint64(32))", f"    hold[{4 + position}] = d{which}"]
-                lines += [f"    hold[{5 + position}] = d{which} + 1", f"    held = {position + 2}"]
-                otherwise = [f"hold[{4 + position}] = ARF_SINK", f"hold[{5 + position}] = ARF_SINK"]
+                lines += [f"    w{which} = int64(mem64[o{which} >> 3])", f"    t{which} = d{which}"]
             else:
                 scale = " * 0x10001" if kind == "broadcast" else ""
-                lines += [f"    hold[{position}] = np.int64(mem{8 * size}[o{which} >> {size // 2}]){scale}"]
-                lines += [f"    hold[{4 + position}] = d{which}", f"    held = {position + 1}"]
-                otherwise = [f"hold[{4 + position}] = ARF_SINK"]
-            lines += ["else:", *("    " + line for line in otherwise)]
-            position += 2
+                lines.append(f"    w{which} = int64(mem{8 * size}[o{which} >> {size // 2}]){scale}")
+                lines.append(f"    t{which} = d{which} | HELD_WORD")
         if any(kind == "store" for _, _, kind in accesses):
-            source = registers[-1]
-            low, high = self.value(source, 0), self.value(source, 1)
-            lines.append(f"mem64[o2 >> 3] = np.uint64({low}) | (np.uint64({high}) << np.uint64(32))")
+            lines.append(f"mem64[o2 >> 3] = uint64(arf64[{self.field(registers[-1])} >> 1])")
         return lines
 
     def _pace_advance(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
         """Advance the used addresses by their selected strides and pack them again."""
-        lines: list[str] = []
+        lines = ["if selectors == 0:"]
+        lines += [f"    a{which} += {size}" for which, size, _ in accesses]
+        lines.append("else:")
         for n, (which, size, _) in enumerate(accesses):
-            lines.append(f"a{which} += pace_stride(strides, (selectors >> {2 * n}) & 3, {size})")
+            lines.append(f"    a{which} += pace_stride(strides, (selectors >> {2 * n}) & 3, {size})")
         used = {which for which, _, _ in accesses}
         if 0 in used:
             lines.append("low = (low & ~0x1FFFFF) | (a0 & 0x1FFFFF)")
@@ -478,7 +476,7 @@ class Branch:
         if 2 in used:
             lines.append("low = (low & 0x1FFFFF) | ((a2 & 0x7FF) << 21)")
             lines.append("high = (high & 0x801FFFFF) | (((a2 >> 11) & 0x3FF) << 21)")
-        return [*lines, "mrf[pair] = np.uint32(low & M32)", "mrf[pair + 1] = np.uint32(high & M32)"]
+        return [*lines, "mrf[pair] = uint32(low & M32)", "mrf[pair + 1] = uint32(high & M32)"]
 
     # Supervisor only: pasted into its loop, where faults break.
 
@@ -489,14 +487,14 @@ class Branch:
             f"slot = {self.field(self.printed[0])}",
             f"if slot > weight_slots - {slots}{' or slot & 1' if slots == 2 else ''}:",
             *self.fail("INVALID_OP"),
-            "address = np.int64(scsr[S_CCCSLOAD])",
+            "address = int64(scsr[S_CCCSLOAD])",
             f"if address & {size - 1}:",
             *self.fail("INVALID_OP"),
             *self._check("address", size),
         ]
         for n in range(slots):
             lines.append(f"load_weights(weight_store, weights16, weights32, slot + {n}, mem64[(o >> 3) + {n}])")
-        return [*lines, f"scsr[S_CCCSLOAD] = np.uint32((address + {size}) & M32)"]
+        return [*lines, f"scsr[S_CCCSLOAD] = uint32((address + {size}) & M32)"]
 
     def _launch(self) -> list[str]:
         entry, vertex, immediate = self.printed
@@ -529,7 +527,7 @@ class Branch:
         if name == "sans":
             return ["sup[SANS_CYCLE] = t"]
         if name == "sendpicp":
-            operands.append(f"np.int64(code[p + U{FIELD_SECOND_WORD}]) & M32")
+            operands.append(f"int64(code[p + U{FIELD_SECOND_WORD}]) & M32")
         operands += ["0"] * (5 - len(operands))
         return [
             f"cost = {operands[0]} + 1",
@@ -539,13 +537,26 @@ class Branch:
         ]
 
 
-def _chain(forms: Iterable[Form], indent: str) -> list[str]:
+def _fetch(fields: Iterable[str], pipe: str) -> list[str]:
+    """Read operand fields of the decoded row. Registers go through uint32, so that indices are known not negative."""
+    base = FIELD_AUX_OPERANDS if pipe == "aux" else FIELD_MAIN_OPERANDS
+    entries = ((name, f"code[p + U{base + int(name[1:])}]") for name in sorted(fields))
+    return [f"{name} = int64(uint32({entry}))" if name[0] == "r" else f"{name} = int64({entry})" for name, entry in entries]
+
+
+def _chain(forms: Iterable[Form]) -> list[str]:
+    """Operand fetch and if/elif chain of some forms of one pipe."""
     lines: list[str] = []
+    fields: set[str] = set()
+    pipe = "main"
     for form in forms:
+        branch = Branch(form)
         word = "elif" if lines else "if"
-        lines.append(f"{indent}{word} op == {opcode_of(form)}:  # {form.mnemonic} {form.text}")
-        lines += [f"{indent}    {line}" for text in Branch(form).lines() for line in text.splitlines()]
-    return lines
+        lines.append(f"{word} op == {opcode_of(form)}:  # {form.mnemonic} {form.text}")
+        lines += [f"    {line}" for text in branch.lines() for line in text.splitlines()]
+        fields |= branch.fields
+        pipe = form.pipe
+    return _fetch(fields, pipe) + lines
 
 
 def _members(group: str) -> list[Form]:
@@ -556,8 +567,7 @@ def group_function(group: str) -> str:
     """Source of one group's dispatch function ``do_<group>(op, code, p, ...)``."""
     parameters, prologue, _, final = SIGNATURES[group]
     lines = ["@jit(inline=True)", f"def do_{group}(op, code, p, {parameters}):"]
-    lines += [f"    {line}" for line in prologue.splitlines()]
-    lines += _chain(_members(group), "    ")
+    lines += [f"    {line}" for line in [*prologue.splitlines(), *_chain(_members(group))]]
     if final:
         lines.append(f"    {final}")
     return "\n".join(lines)
@@ -565,7 +575,7 @@ def group_function(group: str) -> str:
 
 def system_chain(indent: str) -> str:
     """The supervisor's own instructions, as a chain to stand inside its loop."""
-    return "\n".join(_chain(_members("system"), indent))
+    return "\n".join(indent + line for line in _chain(_members("system")))
 
 
 def group_functions() -> str:

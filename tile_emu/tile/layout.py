@@ -18,6 +18,11 @@ ARF_STORED = 8
 ARF_ZERO = 8
 ARF_SINK = 12
 
+# Target of a loaded value held back until the aux half is done: a register pair by its first number, or with HELD_WORD
+# a single register.
+HELD_WORD = 32
+HELD_REGISTER = 31
+
 # A decoded page: PAGE_WORDS instruction words of DECODED_FIELDS int32 each.
 PAGE_SHIFT = 6
 PAGE_WORDS = 1 << PAGE_SHIFT

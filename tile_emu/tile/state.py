@@ -135,7 +135,6 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]
     """Run some tiles until each stops for another reason than a page not decoded yet; their Status."""
     run = interpreter().run_tiles
     statuses = np.zeros(len(tiles), np.int64)
-    hold = np.zeros(8, np.int64)  # loaded words and their registers, until the aux half is done
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     todo = np.arange(len(tiles))
     while True:
@@ -161,7 +160,6 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]
                 arrays.sup,
                 arrays.log,
                 arrays.counters,
-                hold,
                 undo,
                 arrays.timing,
                 arrays.limit,

@@ -10,7 +10,7 @@ SUPERVISOR_TEMPLATE = '''
 @jit(leaf=True)
 def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
               tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
-              tile_counters, hold, undo, timing, limit):
+              tile_counters, undo, timing, limit):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
@@ -29,6 +29,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         counters = tile_counters[tile]
         mrf = all_mrf[SUPERVISOR]
         arf = all_arf[0]  # a supervisor has none; the shared groups want one
+        arf64 = arf.view(np.int64)
         ready = sup[READY:READY + MRF_SLOTS]
         own = progress[SUPERVISOR]
         pc = own[PC]
@@ -46,11 +47,11 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 worker = sup[LAUNCH_NEXT]
                 while worker <= sup[LAUNCH_LAST]:
                     status = run_worker(mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
-                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, hold, undo, limit)
+                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
                         break
                     if status == EXITED_FALSE:
-                        scsr[S_SSR] &= np.uint32(0xFFFFFFFF ^ SSR_LC)
+                        scsr[S_SSR] &= uint32(0xFFFFFFFF ^ SSR_LC)
                     status = 0
                     worker += 1
                 sup[LAUNCH_NEXT] = worker
@@ -69,23 +70,23 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if o & 3 or o < 0 or o >= executable:
                 status = INVALID_PC
                 break
-            page = np.int64(pages[1, o >> (PAGE_SHIFT + 2)])
+            page = int64(pages[1, o >> (PAGE_SHIFT + 2)])
             if page < 0:
                 status = DECODE
                 break
             if executed >= limit:
                 status = ENDLESS
                 break
-            p = np.uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
-            next_pc = pc + np.int64(code[p + U2])
-            sources = np.int64(code[p + U14])
+            p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            next_pc = pc + int64(code[p + U2])
+            sources = int64(code[p + U14])
             while sources != 0:
                 t = max(t, ready[(sources & 31) - 1])
                 sources >>= 5
             if t <= last_exit:
                 t = next_slot(t, progress)
             cost = 1
-            op = np.int64(code[p + U0])
+            op = int64(code[p + U0])
             group = op >> GROUP_SHIFT
             if sup[EXCHANGING] != 0 and ends_row(op, group):
                 status = ROW_DONE
@@ -97,24 +98,24 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 if taken != 0:
                     cost = taken_branch
             elif group == LOAD:
-                status, fault_address, _ = do_load(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, False)
+                status, fault_address, _, _, _, _ = do_load(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, False)
             elif group == STORE:
                 status, fault_address = do_store(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, False)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, False)
             elif op == OP_GET:
-                slot = np.int64(slots[2, code[p + U5]])
+                slot = int64(slots[2, code[p + U5]])
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:
-                    mrf[code[p + U4]] = np.uint32(read_supervisor(scsr, slot, t, pc) & M32)
+                    mrf[code[p + U4]] = uint32(read_supervisor(scsr, slot, t, pc) & M32)
             elif op == OP_PUT:
-                slot = np.int64(slots[2, code[p + U5]])
+                slot = int64(slots[2, code[p + U5]])
                 cost = put_cost
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:
-                    status = supervisor_put(scsr, slot, np.int64(mrf[code[p + U4]]), weight_store,
+                    status = supervisor_put(scsr, slot, int64(mrf[code[p + U4]]), weight_store,
                                             weights16, weights32, sup, log, t - sup[RELEASE])
             elif group == SYSTEM:
 @SYSTEM@
@@ -122,7 +123,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
             if status != 0 and not waiting:
                 break
-            targets = np.int64(code[p + U15])
+            targets = int64(code[p + U15])
             ready[targets & 31] = t + result_latency
             ready[targets >> 5] = t + result_latency
             ready[MRF_SINK] = 0

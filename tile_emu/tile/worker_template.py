@@ -3,7 +3,7 @@
 WORKER_TEMPLATE = '''
 @jit(leaf=True)
 def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own, counters,
-               hold, undo, limit):
+               undo, limit):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
 
     mem8 .. mem64: views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
@@ -16,14 +16,16 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     repeat_left = own[REPEAT_LEFT]
     repeat_first = own[REPEAT_FIRST]
     repeat_end = own[REPEAT_END]
-    ctl = np.int64(csr[W_FP_CTL])
+    arf64 = arf.view(np.int64)
+    ctl = int64(csr[W_FP_CTL])
+    trapping = ctl & 7 != 0
     instructions = 0
     amp_count = 0
     turns_before = turns
     fault_address = -1
     status = 0
     ended = 0
-    p = np.uint64(0)
+    p = uint64(0)
     fetch = True
     while True:
         if fetch:
@@ -31,39 +33,39 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             if o & 3 or o < 0 or o >= executable:
                 status = INVALID_PC
                 break
-            page = np.int64(pages[0, o >> (PAGE_SHIFT + 2)])
+            page = int64(pages[0, o >> (PAGE_SHIFT + 2)])
             if page < 0:
                 status = DECODE
                 break
-            p = np.uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             fetch = False
         if turns >= limit:
             status = ENDLESS
             break
-        size = np.int64(code[p + U2])
+        size = int64(code[p + U2])
         next_pc = pc + size
         if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR
             break
-        trapping = ctl & 7 != 0
         if trapping:
             keep_state(undo, mrf, arf, acc, csr)
-        held = 0
+        t0 = t1 = -1
+        w0 = w1 = 0
         new_repeat = new_end = 0
-        op = np.int64(code[p + U0])
+        op = int64(code[p + U0])
         if op != 0:
             group = op >> GROUP_SHIFT
             if group == ALU:
                 do_alu(op, code, p, mrf, arf)
             elif group == LOAD:
-                status, fault_address, held = do_load(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
+                status, fault_address, t0, w0, t1, w1 = do_load(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
             elif group == PACE:
-                status, fault_address, held = do_pace(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
+                status, fault_address, t0, w0, t1, w1 = do_pace(
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
             elif group == STORE:
                 status, fault_address = do_store(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, hold, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
                 fetch = True
             elif group == CONTROL:
                 status, next_pc, _, new_repeat, new_end, ended = do_control(op, code, p, mrf, next_pc, repeat_mask)
@@ -74,7 +76,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
             if status != 0:
                 break
-        op = np.int64(code[p + U1])
+        op = int64(code[p + U1])
         if op != 0:
             group = op >> GROUP_SHIFT
             flags = 0
@@ -91,24 +93,27 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 flags = do_accumulate(op, code, p, arf, acc, ctl, csr)
             else:
                 status = do_aux_csr(op, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
-                ctl = np.int64(csr[W_FP_CTL])
+                ctl = int64(csr[W_FP_CTL])
+                trapping = ctl & 7 != 0
                 if status != 0:
                     break
             if flags != 0:
-                csr[W_FP_STS] |= np.uint32(flags)
+                csr[W_FP_STS] |= uint32(flags)
                 if flags & ctl & 7:
                     restore_state(undo, mem64, mrf, arf, acc, csr)
-                    csr[W_FP_STS] |= np.uint32(flags)
+                    csr[W_FP_STS] |= uint32(flags)
                     status = FP
                     break
-        if held != 0:
-            arf[hold[4]] = np.uint32(hold[0])
-            if held > 1:
-                arf[hold[5]] = np.uint32(hold[1])
-                if held > 2:
-                    arf[hold[6]] = np.uint32(hold[2])
-                    if held > 3:
-                        arf[hold[7]] = np.uint32(hold[3])
+        if t0 >= 0:
+            if t0 & HELD_WORD:
+                arf[t0 & HELD_REGISTER] = uint32(w0 & M32)
+            else:
+                arf64[t0 >> 1] = w0
+        if t1 >= 0:
+            if t1 & HELD_WORD:
+                arf[t1 & HELD_REGISTER] = uint32(w1 & M32)
+            else:
+                arf64[t1 >> 1] = w1
         instructions += size >> 2
         turns += 1
         if ended != 0:
@@ -123,7 +128,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 next_pc = repeat_first
         if (next_pc ^ pc) & ~(PAGE_BYTES - 4) == 0:
             # Still in the same decoded page, and aligned.
-            p += np.uint64((next_pc - pc) * (DECODED_FIELDS // 4))
+            p += uint64((next_pc - pc) * (DECODED_FIELDS // 4))
         else:
             fetch = True
         pc = next_pc

@@ -91,8 +91,8 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
     """Compile a function with the project's flags and keep the result in the fingerprinted cache.
 
     ``inline`` has LLVM inline it at every call: the small functions on the hot path. ``leaf`` functions (inline ones
-    are) allocate nothing, so their array arguments need no reference counts, which otherwise cost more than the work. With ``NUMBA_DISABLE_JIT=1`` the plain Python
-    function is returned.
+    are) allocate nothing, so their array arguments need no reference counts, which otherwise cost more than the work.
+    With ``NUMBA_DISABLE_JIT=1`` the plain Python function is returned.
     """
 
     def decorate(target: F) -> Any:

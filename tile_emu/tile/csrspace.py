@@ -122,7 +122,7 @@ def read_worker(csr, slot, progress, cycle, pc):  # type: ignore[no-untyped-def]
 
 @jit(leaf=True)
 def write_worker(csr, slot, value, acc):  # type: ignore[no-untyped-def]
-    """Effect of a worker's put or uput; a Status fault or 0. Identification and base registers ignore writes (inferred)."""
+    """Effect of a worker's put or uput; a Status fault or 0. Read-only registers ignore writes (inferred)."""
     if slot == W_FP_CLR:
         csr[W_FP_STS] &= np.uint32(~(value & CLR_FLAGS) & 0xFFFFFFFF)
         if value & CLR_ACCUMULATORS:

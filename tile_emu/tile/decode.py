@@ -1,8 +1,8 @@
 """From machine words to decoded rows, table-driven.
 
 A row of DECODED_FIELDS int32 describes what executes when a context of one mode fetches at a word: the opcodes of the
-main and of the aux half (tile_emu.tile.opcodes), the size in bytes, and operand values with register numbers already turned
-into positions of the state arrays. Everything is derived from the instruction table.
+main and of the aux half (tile_emu.tile.opcodes), the size in bytes, and operand values with register numbers already
+turned into positions of the state arrays. Everything is derived from the instruction table.
 """
 # mypy: disable-error-code="no-untyped-call"
 
@@ -249,5 +249,3 @@ def decode_page(tables, mode, words, first_word, pool, slot):  # type: ignore[no
         following = np.int64(words[position + 1]) if position + 1 < len(words) else 0
         start = (slot * PAGE_WORDS + i) * DECODED_FIELDS
         decode_word(tables, mode, np.int64(words[position]), following, pool[start : start + DECODED_FIELDS])
-
-

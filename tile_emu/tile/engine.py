@@ -22,8 +22,9 @@ from tile_emu.tile.opcodes import opcode_of
 from tile_emu.tile.supervisor_template import SUPERVISOR_TEMPLATE
 from tile_emu.tile.worker_template import WORKER_TEMPLATE
 
-_HEADER = '''"""Interpreter loops of tile-emu, generated from the instruction table. Do not edit: made anew when the table,
-a semantic function or the generator changes."""
+_HEADER = '''"""Interpreter loops of tile-emu, generated from the instruction table.
+
+Do not edit: made anew when the table, a semantic function or the generator changes."""
 
 import numpy as np
 from numpy import int64, uint32, uint64
@@ -45,7 +46,6 @@ OP_PUT = @PUT@
 @STATUS@
 
 '''
-
 
 
 def interpreter_source() -> str:

@@ -38,7 +38,9 @@ def symbol_at(symbols: Mapping[str, int], address: int) -> str:
     return f"{name}+{address - value:#x}" if address > value else name
 
 
-def tile_fault(arrays: TileArrays, tile: int, status: int, symbols: Mapping[str, int], lines: Mapping[int, str]) -> TileFault:
+def tile_fault(
+    arrays: TileArrays, tile: int, status: int, symbols: Mapping[str, int], lines: Mapping[int, str]
+) -> TileFault:
     """The fault a tile stopped with. ``lines`` gives 'file:line' by instruction address where known."""
     from tile_emu.asm import disassemble_one
 
@@ -52,7 +54,7 @@ def tile_fault(arrays: TileArrays, tile: int, status: int, symbols: Mapping[str,
     if pc % 4 == 0 and base <= pc < base + arrays.executable:
         words = arrays.memory[tile, : arrays.executable].view("<u4")
         index = (pc - base) // 4
-        text, _ = disassemble_one(words[index : index + 2], 0, mode, base=pc)
+        text, _ = disassemble_one(words[index : index + 2].tolist(), 0, mode, base=pc)
     where = [f"tile {tile}", context_name(context), f"pc {pc:#x}"]
     near = symbol_at(symbols, pc)
     if near:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 
-from tile_emu.isa.semantics import SEMANTICS, Semantic, Shape
+from tile_emu.isa.semantics import SEMANTICS, Semantic
 from tile_emu.isa.table import Form, Operand, table
 from tile_emu.tile.layout import FIELD_AUX_OPERANDS, FIELD_MAIN_OPERANDS, FIELD_SECOND_WORD
 from tile_emu.tile.opcodes import GROUPS, group_of, opcode_of
@@ -316,7 +316,9 @@ class Branch:
     def _store(self) -> list[str]:
         source, base, delta, offset = self.printed
         size = self.semantic.attributes["size"]
-        return self._store_at(source, f"(({self.value(base)} + {self.value(delta)} + {size} * {self.value(offset)}) & M32)")
+        return self._store_at(
+            source, f"(({self.value(base)} + {self.value(delta)} + {size} * {self.value(offset)}) & M32)"
+        )
 
     def _store_step(self) -> list[str]:
         source, base, delta, increment = self.printed
@@ -541,7 +543,9 @@ def _fetch(fields: Iterable[str], pipe: str) -> list[str]:
     """Read operand fields of the decoded row. Registers go through uint32, so that indices are known not negative."""
     base = FIELD_AUX_OPERANDS if pipe == "aux" else FIELD_MAIN_OPERANDS
     entries = ((name, f"code[p + U{base + int(name[1:])}]") for name in sorted(fields))
-    return [f"{name} = int64(uint32({entry}))" if name[0] == "r" else f"{name} = int64({entry})" for name, entry in entries]
+    return [
+        f"{name} = int64(uint32({entry}))" if name[0] == "r" else f"{name} = int64({entry})" for name, entry in entries
+    ]
 
 
 def _chain(forms: Iterable[Form]) -> list[str]:

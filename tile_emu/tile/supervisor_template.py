@@ -46,8 +46,10 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if launching:
                 worker = sup[LAUNCH_NEXT]
                 while worker <= sup[LAUNCH_LAST]:
-                    status = run_worker(mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker], all_acc[worker],
-                                        weights16, weights32, csrs[worker], slots, progress[worker], counters, undo, limit)
+                    status = run_worker(
+                        mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker],
+                        all_acc[worker], weights16, weights32, csrs[worker], slots, progress[worker], counters, undo,
+                        limit)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
                         break
                     if status == EXITED_FALSE:

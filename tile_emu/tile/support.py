@@ -47,7 +47,6 @@ from tile_emu.tile.layout import (
     WORKERS,
     Status,
 )
-
 from tile_emu.tile.opcodes import LOAD, STORE, SYSTEM, opcode_of
 
 INVALID_OP = int(Status.INVALID_OP)

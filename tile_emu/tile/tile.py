@@ -1,4 +1,4 @@
-"""One tile on its own: load code, set memory and registers, run workers or a supervisor function, look at the result."""
+"""One tile on its own: load code, set memory and registers, run workers or a supervisor function, look at it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ class Tile:
     def _offset(self, address: int, nbytes: int) -> int:
         memory = self.chip.memory
         if not memory.base <= address <= memory.end - nbytes:
-            raise UsageError(f"{nbytes} bytes at {address:#x} do not lie in tile memory {memory.base:#x}..{memory.end:#x}")
+            raise UsageError(
+                f"{nbytes} bytes at {address:#x} do not lie in tile memory {memory.base:#x}..{memory.end:#x}"
+            )
         return address - memory.base
 
     def write(self, address: int, array: NDArray[Any]) -> None:
@@ -173,7 +175,9 @@ class Tile:
         """A cycle, multiple of 6, at which every earlier worker has exited and every result is ready."""
         arrays = self.arrays
         ready = arrays.sup[0, layout.READY : layout.READY + layout.MRF_SLOTS].max()
-        latest = max(int(arrays.sup[0, layout.CYCLE]), int(arrays.progress[0, :, layout.EXIT_CYCLE].max()) + 1, int(ready))
+        latest = max(
+            int(arrays.sup[0, layout.CYCLE]), int(arrays.progress[0, :, layout.EXIT_CYCLE].max()) + 1, int(ready)
+        )
         return -(-latest // layout.WORKERS) * layout.WORKERS
 
     def _begin_worker(self, worker: int, entry: int, vertex_base: int, cycle: int) -> None:

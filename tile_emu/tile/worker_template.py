@@ -2,8 +2,8 @@
 
 WORKER_TEMPLATE = '''
 @jit(leaf=True)
-def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own, counters,
-               undo, limit):
+def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own,
+               counters, undo, limit):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
 
     mem8 .. mem64: views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,

@@ -1,7 +1,7 @@
 """AMP: accumulating matrix product (isa semantics 12).
 
 Layouts: ``acc`` as in accumulators.py; ``weights16[(4 * slot + element) * 16 + 8 * set + unit]`` (float64) and
-``weights32[(2 * slot + half) * 16 + 8 * set + unit]`` (float32) are the common weight store widened from f16 and as f32.
+``weights32[(2 * slot + half) * 16 + 8 * set + unit]`` (float32) are the common weight store read as f16 and as f32.
 
 Rounding: f16 products are exact; one instruction forms acc + ((p0 + p1) + (p2 + p3)) in float64 and rounds once to f32
 (model C of 12.7; it differs from the exact sum, model A, only when the terms span more than 53 bits). f32 forms use a

@@ -146,7 +146,7 @@ else:
         mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
         return builder.shuffle_vector(vector, vector, mask)
 
-    def _not_finite(builder: Any, vector: Any) -> Any:
+    def _not_finite_lanes(builder: Any, vector: Any) -> Any:
         """<8 x i1>: lanes whose exponent is all ones."""
         lanes = ir.VectorType(_I32, 8)
         exponent = ir.Constant(lanes, [0x7F800000] * 8)
@@ -209,7 +209,7 @@ else:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             inputs = _inputs(builder, args[3], args[4])
             sums = _dot4_set(context, builder, signature.args, args, args[2], inputs, 0)
-            return _as_mask(builder, _not_finite(builder, sums))
+            return _as_mask(builder, _not_finite_lanes(builder, sums))
 
         word = types.int64
         return word(_ARRAY, _WEIGHTS16, word, word, word), codegen
@@ -246,7 +246,7 @@ else:
             acc = args[0]
             inputs = _inputs(builder, args[3], args[4])
             sums = [_dot4_set(context, builder, signature.args, args, args[2], inputs, first) for first in (0, 8)]
-            bad = builder.or_(_not_finite(builder, sums[0]), _not_finite(builder, sums[1]))
+            bad = builder.or_(_not_finite_lanes(builder, sums[0]), _not_finite_lanes(builder, sums[1]))
             partials = _join_words(builder, args[5], args[6])
             four = _widen4(builder, partials)
             out = _shift(context, builder, signature.args[0], acc, _I64(CHAIN), _pins(builder, four, 0))
@@ -275,7 +275,7 @@ else:
             )
             total = builder.call(fma, [x, weight, _load(builder, acc_pointer)])
             builder.store(total, acc_pointer, align=4)
-            return _not_finite(builder, total)
+            return _not_finite_lanes(builder, total)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x = _splat(builder, args[3], 8)

@@ -8,10 +8,11 @@ from typing import Any
 
 from tile_emu.asm.assembler import assemble_unit
 from tile_emu.asm.code import Code
+from tile_emu.asm.headers import architecture_chip
 from tile_emu.asm.link import link
 from tile_emu.asm.preprocess import preprocess, wants_preprocessor
 from tile_emu.asm.unit import Unit
-from tile_emu.chips import chip_names, load_chip
+from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import UsageError
 from tile_emu.isa.table import ARCHITECTURES
 
@@ -19,15 +20,6 @@ DEFAULT_BASE = 0x4C000  # start of tile memory on ipu2 and ipu21
 TEXT_NAME = "<text>"
 
 Paths = str | Path | Sequence[str | Path]
-
-
-def _region_base(architecture: str) -> int:
-    """Start of tile memory of an architecture, from the chip descriptions."""
-    for name in chip_names():
-        chip = load_chip(name)
-        if chip.architecture == architecture:
-            return chip.memory.base
-    return DEFAULT_BASE
 
 
 def _read(path: str | Path) -> str:
@@ -63,7 +55,7 @@ def assemble_units(
     for name, content, wanted in sources:
         if wanted:
             directories = [*include] if text is not None else [Path(name).parent, *include]
-            content = preprocess(content, name, define, directories)
+            content = preprocess(content, name, define, directories, architecture)
         units.append(assemble_unit(content, name, architecture, include, {} if wanted else _as_symbols(define)))
     return units
 
@@ -83,20 +75,26 @@ def assemble(
     *,
     text: str | None = None,
     architecture: str = "ipu21",
-    base: int = DEFAULT_BASE,
+    chip: str | Chip | None = None,
+    base: int | None = None,
     define: Mapping[str, Any] | None = None,
     include: Iterable[str | Path] = (),
     preprocessor: bool | None = None,
 ) -> Code:
     """Assemble one path, several paths, or ``text`` into code placed from ``base`` (byte address, multiple of 8).
 
+    ``chip`` gives the architecture, and the start of its tile memory as base; without it the base is 0x4C000.
     Several files are concatenated, each starting 8-byte aligned; labels that are not ``.globl`` are local to their
     file. Files ending in ``.S`` go through the C preprocessor (``define``, ``include``), text does if it has
     ``#define``-like directives or either argument is given; ``preprocessor`` forces it on or off. Without it
     ``define`` makes absolute symbols.
     Raises AssemblyError (file and line) for bad source, UsageError for bad arguments.
     """
+    if chip is not None:
+        described = load_chip(chip) if isinstance(chip, str) else chip
+        architecture = described.architecture
+        base = described.memory.base if base is None else base
     units = assemble_units(
         paths, text=text, architecture=architecture, define=define, include=include, preprocessor=preprocessor
     )
-    return link(units, base, _region_base(architecture))
+    return link(units, DEFAULT_BASE if base is None else base, architecture_chip(architecture).memory.base)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tile_emu.asm.headers import GENERATED_HEADER, INCLUDE_DIRECTORY, generated_header, predefined
 from tile_emu.errors import AssemblyError
-
-INCLUDE_DIRECTORY = Path(__file__).with_name("include")  # headers shipped with the assembler
 
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(define|undef|include|if|ifdef|ifndef)\b", re.MULTILINE)
 _TEXT_DIRECTIVE = re.compile(r"^#(define|undef|include|if|ifdef|ifndef)\b", re.MULTILINE)
@@ -25,9 +25,15 @@ def wants_preprocessor(text: str) -> bool:
 
 
 def preprocess(
-    text: str, file: str, define: Mapping[str, Any] | None = None, include: Iterable[str | Path] = ()
+    text: str,
+    file: str,
+    define: Mapping[str, Any] | None = None,
+    include: Iterable[str | Path] = (),
+    architecture: str = "ipu21",
 ) -> str:
     """Expand includes, conditionals and macros; the result carries ``#line`` markers.
+
+    ``__IPU__`` and ``__IPU_ARCH_VERSION__`` are predefined; the directory of shipped headers is searched last.
 
     Raises AssemblyError for an include not found, a bad directive or ``#error``.
     """
@@ -47,15 +53,20 @@ def preprocess(
             return None if directive.value == "line" else True
 
         def on_file_open(self, is_system_include: bool, includepath: str) -> Any:
+            if includepath == str(GENERATED_HEADER):
+                return io.StringIO(generated_header(architecture))
             with open(includepath, encoding="utf-8-sig") as handle:
                 return io.StringIO(_COMMENT.sub(r"\1", handle.read()))
 
     processor = _Preprocessor()
     processor.line_directive = "#line"
-    processor.rewrite_paths = []  # file names in errors stay as the user gave them
-    for directory in (*include, INCLUDE_DIRECTORY):
-        processor.add_path(str(directory))
-    for name, value in (define or {}).items():
+    # File names in errors: the source as the user gave it, included ones from here.
+    processor.rewrite_paths = [
+        (re.escape(os.path.abspath(file)) + r"\Z", file.replace("\\", r"\\")),
+        (re.escape(os.path.abspath("") + os.sep) + "(.*)", r"\1"),
+    ]
+    processor.path = [str(directory) for directory in (*include, INCLUDE_DIRECTORY)]
+    for name, value in {**predefined(architecture), **(define or {})}.items():
         processor.define(f"{name} {1 if value is True or value is None else value}")
     output = io.StringIO()
     try:

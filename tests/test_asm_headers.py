@@ -1,4 +1,4 @@
-"""Shipped headers: sources in the style of public codelets assemble as they stand, and give the words written plainly."""
+"""Shipped headers: sources in the style of public codelets assemble as they stand and give the plain words."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ vendor's assembler; ``sendpicp`` is written with its inline word as two further 
 from tile_emu.asm.code import Code
 from tile_emu.asm.disassembler import disassemble, disassemble_one, disassemble_source
 from tile_emu.asm.driver import assemble, assemble_units
-from tile_emu.asm.link import LinkError, link
+from tile_emu.asm.link import LinkError, link, merge
 
 __all__ = [
     "Code",
@@ -19,4 +19,5 @@ __all__ = [
     "disassemble_one",
     "disassemble_source",
     "link",
+    "merge",
 ]

@@ -326,6 +326,14 @@ def _read_relocations(
         section.relocations.append(Relocation(offset, kind, target[0], target[1] + addend, place))
 
 
+def read_file(content: bytes, file: str) -> Unit | tuple[Code, str]:
+    """What an ELF file holds: a unit, or for an executable its code and architecture. Raises ElfError."""
+    reader = _Reader(content, file)
+    if reader.kind == _ET_EXEC:
+        return read_executable(content, file), reader.architecture
+    return read_object(content, file)
+
+
 def read_executable(content: bytes, file: str = "<executable>") -> Code:
     """Code of an executable written by ``write_executable`` (its allocated sections, gaps filled with zeros)."""
     reader = _Reader(content, file)

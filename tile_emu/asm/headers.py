@@ -1,4 +1,4 @@
-"""Headers for assembly sources: the shipped directory, what is generated from the project's tables, predefined names."""
+"""Headers for assembly sources: the shipped directory, text generated from the project's tables, predefined names."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -131,6 +132,7 @@ def link(units: Sequence[Unit], base: int, region_base: int | None = None) -> Co
     ``region_base`` is the start of tile memory, used by ``run`` and relative relocations (default ``base``).
     Raises AssemblyError or LinkError for undefined, duplicate or misfitting symbols.
     """
+    _architecture(units)
     if base % _UNIT_ALIGN:
         raise LinkError(f"base {base:#x} is not a multiple of {_UNIT_ALIGN}")
     placement = _Placement(units, base)
@@ -159,6 +161,51 @@ def link(units: Sequence[Unit], base: int, region_base: int | None = None) -> Co
         line_number=np.array([line[1] for line in lines], dtype=np.int32),
         line_file=tuple(line[2] for line in lines),
     )
+
+
+def merge(units: Sequence[Unit], file: str) -> Unit:
+    """Several units as one, for one object file: all sections side by side, global names shared.
+
+    A local label keeps its name only if no other unit has a symbol of that name. Raises LinkError for a global
+    defined twice and for units of different architectures.
+    """
+    merged = Unit(file, _architecture(units))
+    for unit in units:
+        first = len(merged.sections)
+        for section in unit.sections:
+            relocations = [
+                replace(r, symbol=r.symbol + first) if isinstance(r.symbol, int) else r for r in section.relocations
+            ]
+            merged.sections.append(replace(section, relocations=relocations))
+        for name, symbol in unit.symbols.items():
+            moved = replace(symbol, section=None if symbol.section is None else symbol.section + first)
+            known = merged.symbols.get(name)
+            merged.symbols[name] = moved if known is None else _joined(known, moved)
+        merged.warnings += unit.warnings
+    return merged
+
+
+def _joined(first: Symbol, second: Symbol) -> Symbol:
+    """The one symbol two units' symbols of a name become."""
+    ranks = {"local": 0, "weak": 1, "global": 2}
+    if first.defined and second.defined and first.binding == second.binding == "global":
+        raise LinkError(f"{_where(second)}symbol `{second.name}` is defined twice")
+
+    def rank(symbol: Symbol) -> tuple[bool, bool, int]:
+        # A reference that leaves its unit outranks a local label, which nothing refers to by name.
+        needed = symbol.binding != "local" or not symbol.defined
+        return needed, symbol.defined, ranks[symbol.binding]
+
+    return second if rank(second) > rank(first) else first
+
+
+def _architecture(units: Sequence[Unit]) -> str:
+    found = {unit.architecture: unit.file for unit in units}
+    if not found:
+        raise LinkError("nothing to link")
+    if len(found) > 1:
+        raise LinkError(" and ".join(f"{file} is {name}" for name, file in found.items()) + ": they cannot be linked")
+    return next(iter(found))
 
 
 def _symbols(placement: _Placement, known: dict[str, int]) -> dict[str, int]:

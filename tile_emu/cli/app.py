@@ -18,6 +18,9 @@ run_app = typer.Typer(help="Run a kernel on an emulated chip and check its resul
 app.add_typer(run_app, name="run")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
+Define = Annotated[list[str] | None, typer.Option("-D", "--define", help="Preprocessor definition NAME or NAME=VALUE.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="File to write.")]
 
 
 def _version(wanted: bool) -> None:
@@ -87,27 +90,61 @@ def matmul(
 
 @app.command()
 def disasm(
-    words: Annotated[list[str], typer.Option("--words", help="Instruction words, hex or decimal; commas allowed.")],
-    mode: Annotated[str, typer.Option(help="worker or supervisor.")] = "worker",
-    base: Annotated[str, typer.Option(help="Byte address of the first word.")] = "0x4c000",
+    file: Annotated[Path | None, typer.Argument(help="Object file or executable.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Option("--words", help="Instruction words, hex or decimal; commas allowed.")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="worker or supervisor: which is tried first in a file.")] = "worker",
+    base: Annotated[str, typer.Option(help="Byte address of the first of --words.")] = "0x4c000",
 ) -> None:
-    """Disassemble machine words."""
+    """Disassemble an object file, an executable, or machine words."""
     from tile_emu.cli.code import print_disassembly
 
-    print_disassembly(words, mode, base)
+    print_disassembly(file, words or [], mode, base)
 
 
 @app.command()
 def asm(
-    source: Annotated[Path, typer.Argument(help="Assembly source, .S.")],
-    architecture: Annotated[str, typer.Option(help="ipu1, ipu2 or ipu21.")] = "ipu21",
-    base: Annotated[str, typer.Option(help="Byte address of the first word.")] = "0x4c000",
-    include: Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")] = None,
+    sources: Annotated[list[Path], typer.Argument(help="Assembly sources; .S goes through the C preprocessor.")],
+    out: Out = None,
+    include: Include = None,
+    define: Define = None,
+    chip: Annotated[str, typer.Option(help="Chip to assemble for, see `tile-emu chips`.")] = "ipu21",
+    base: Annotated[str | None, typer.Option(help="Byte address of the first word; default: tile memory.")] = None,
 ) -> None:
-    """Assemble a file and print addresses, words and symbols."""
-    from tile_emu.cli.code import print_assembly
+    """Assemble. With -o one object file of all sources; without it, print addresses, words and symbols."""
+    from tile_emu.cli.code import run_asm
 
-    print_assembly(source, architecture, base, include or [])
+    run_asm(sources, out, include or [], define or [], chip, base)
+
+
+@app.command()
+def link(
+    objects: Annotated[list[Path], typer.Argument(help="Object files.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Executable to write.")],
+    base: Annotated[str | None, typer.Option(help="Byte address of the first word; default: tile memory.")] = None,
+    entry: Annotated[str | None, typer.Option(help="Symbol at which execution starts; default: the base.")] = None,
+) -> None:
+    """Place object files in tile memory and resolve their symbols."""
+    from tile_emu.cli.code import run_link
+
+    run_link(objects, out, base, entry)
+
+
+@app.command()
+def codelet(
+    sources: Annotated[list[Path], typer.Argument(help="Assembly sources or object files of the codelet.")],
+    entry: Annotated[str, typer.Option(help="Symbol to start at.")],
+    state: Annotated[Path, typer.Option(help="State file, TOML: arrays, vertex state, what to print.")],
+    include: Include = None,
+    define: Define = None,
+    chip: Annotated[str, typer.Option(help="Chip whose tile runs it, see `tile-emu chips`.")] = "ipu21",
+    as_json: Json = False,
+) -> None:
+    """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md)."""
+    from tile_emu.cli.codelet import print_codelet
+
+    print_codelet(sources, entry, state, include or [], define or [], chip, as_json)
 
 
 @app.command()

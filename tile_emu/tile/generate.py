@@ -57,13 +57,15 @@ SIGNATURES: dict[str, tuple[str, str, str, str]] = {
     ),
     "csr": ("mrf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
     "aux_csr": ("arf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
-    "bits": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "f32": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "f16": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "accumulate": ("arf, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "amp": ("arf, acc, ctl, weights16, weights32", "flags = 0", "", "return flags"),
+    "bits": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "f32": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "f16": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "accumulate": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
+    "amp": ("arf, arf64, acc, ctl, weights16, weights32", "flags = 0", "", "return flags"),
     "system": ("", "", "status = {status}\nfault_address = {address}\nbreak", ""),
 }
+
+RARE = ("csr", "aux_csr")  # groups that are called, not inlined into the loops
 
 
 class Branch:
@@ -161,8 +163,13 @@ class Branch:
         if self.has_flags:
             together = " | ".join(f"({v} >> 32)" for v in values)
             lines.append(f"flags = {together}")
-        lines.append(f"d = {self.field(destination)}")
-        lines += [f"arf[d{f' + {w}' if w else ''}] = uint32({v} & M32)" for w, v in enumerate(values)]
+        target = self.field(destination)
+        if len(values) == 1:
+            return [*lines, f"arf[{target}] = uint32({values[0]} & M32)"]
+        # Pairs as 64 bits: a later 64-bit read of two 32-bit writes would have to wait for both to reach the cache.
+        for pair in range(len(values) // 2):
+            low, high = values[2 * pair], values[2 * pair + 1]
+            lines.append(f"arf64[({target} >> 1) + {pair}] = ({low} & M32) | ({high} << 32)")
         return lines
 
     def _group(self) -> list[str]:
@@ -570,7 +577,8 @@ def _members(group: str) -> list[Form]:
 def group_function(group: str) -> str:
     """Source of one group's dispatch function ``do_<group>(op, code, p, ...)``."""
     parameters, prologue, _, final = SIGNATURES[group]
-    lines = ["@jit(inline=True)", f"def do_{group}(op, code, p, {parameters}):"]
+    decorator = "@jit(leaf=True)" if group in RARE else "@jit(inline=True)"
+    lines = [decorator, f"def do_{group}(op, code, p, {parameters}):"]
     lines += [f"    {line}" for line in [*prologue.splitlines(), *_chain(_members(group))]]
     if final:
         lines.append(f"    {final}")

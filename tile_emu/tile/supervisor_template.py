@@ -18,6 +18,8 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
     """
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
+    # Never true: a supervisor has no aux half that could trap. A constant would have Numba compile the groups twice.
+    trapping = limit < 0
     for i in range(len(tiles)):
         tile = tiles[i]
         mem8 = memory[tile]
@@ -101,10 +103,10 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                     cost = taken_branch
             elif group == LOAD:
                 status, fault_address, _, _, _, _ = do_load(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, False)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
             elif group == STORE:
                 status, fault_address = do_store(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, False)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
             elif op == OP_GET:
                 slot = int64(slots[2, code[p + U5]])
                 if slot == NO_SLOT:

@@ -19,12 +19,14 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     arf64 = arf.view(np.int64)
     ctl = int64(csr[W_FP_CTL])
     trapping = ctl & 7 != 0
-    instructions = 0
+    instructions = 0  # bytes fetched, 4 for each
     amp_count = 0
     turns_before = turns
     fault_address = -1
     status = 0
     ended = 0
+    t0 = t1 = -1
+    w0 = w1 = 0
     p = uint64(0)
     fetch = True
     while True:
@@ -39,9 +41,6 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             fetch = False
-        if turns >= limit:
-            status = ENDLESS
-            break
         size = int64(code[p + U2])
         next_pc = pc + size
         if repeat_left != 0 and code[p + U3] != 0:
@@ -49,9 +48,8 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             break
         if trapping:
             keep_state(undo, mrf, arf, acc, csr)
-        t0 = t1 = -1
-        w0 = w1 = 0
-        new_repeat = new_end = 0
+        flags = 0
+        aux = int64(code[p + U1])
         op = int64(code[p + U0])
         if op != 0:
             group = op >> GROUP_SHIFT
@@ -63,12 +61,31 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             elif group == PACE:
                 status, fault_address, t0, w0, t1, w1 = do_pace(
                     op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                if aux >> GROUP_SHIFT == AMP and status == 0 and (t0 | t1) & HELD_WORD == 0:
+                    # The inner loop of every product: both halves and the held pairs in one go.
+                    flags = do_amp(aux, code, p, arf, arf64, acc, ctl, weights16, weights32)
+                    amp_count += 1
+                    aux = 0
+                    arf64[t0 >> 1] = w0
+                    arf64[t1 >> 1] = w1
+                    t0 = t1 = -1
             elif group == STORE:
                 status, fault_address = do_store(
                     op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
                 fetch = True
             elif group == CONTROL:
                 status, next_pc, _, new_repeat, new_end, ended = do_control(op, code, p, mrf, next_pc, repeat_mask)
+                if new_repeat != 0:
+                    repeat_left = new_repeat
+                    repeat_first = next_pc
+                    repeat_end = new_end
+                if ended != 0:
+                    instructions += 4
+                    turns += 1
+                    break
+                # Without a branch nothing runs for ever.
+                if turns >= limit:
+                    status = ENDLESS
             elif group == CSR:
                 own[REPEAT_LEFT] = repeat_left
                 status = do_csr(op, code, p, mrf, csr, slots, own, acc, start + 6 * turns, pc)
@@ -76,53 +93,47 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
             if status != 0:
                 break
-        op = int64(code[p + U1])
-        if op != 0:
-            group = op >> GROUP_SHIFT
-            flags = 0
+        if aux != 0:
+            group = aux >> GROUP_SHIFT
             if group == AMP:
-                flags = do_amp(op, code, p, arf, acc, ctl, weights16, weights32)
+                flags = do_amp(aux, code, p, arf, arf64, acc, ctl, weights16, weights32)
                 amp_count += 1
             elif group == F16:
-                flags = do_f16(op, code, p, arf, acc, ctl, csr)
+                flags = do_f16(aux, code, p, arf, arf64, acc, ctl, csr)
             elif group == F32:
-                flags = do_f32(op, code, p, arf, acc, ctl, csr)
+                flags = do_f32(aux, code, p, arf, arf64, acc, ctl, csr)
             elif group == BITS:
-                do_bits(op, code, p, arf, acc, ctl, csr)
+                do_bits(aux, code, p, arf, arf64, acc, ctl, csr)
             elif group == ACCUMULATE:
-                flags = do_accumulate(op, code, p, arf, acc, ctl, csr)
+                flags = do_accumulate(aux, code, p, arf, arf64, acc, ctl, csr)
             else:
-                status = do_aux_csr(op, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
+                status = do_aux_csr(aux, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
                 ctl = int64(csr[W_FP_CTL])
                 trapping = ctl & 7 != 0
                 if status != 0:
                     break
-            if flags != 0:
+        if flags != 0:
+            csr[W_FP_STS] |= uint32(flags)
+            if flags & ctl & 7:
+                restore_state(undo, mem64, mrf, arf, acc, csr)
                 csr[W_FP_STS] |= uint32(flags)
-                if flags & ctl & 7:
-                    restore_state(undo, mem64, mrf, arf, acc, csr)
-                    csr[W_FP_STS] |= uint32(flags)
-                    status = FP
-                    break
+                status = FP
+                break
         if t0 >= 0:
             if t0 & HELD_WORD:
                 arf[t0 & HELD_REGISTER] = uint32(w0 & M32)
             else:
                 arf64[t0 >> 1] = w0
+            t0 = -1
         if t1 >= 0:
             if t1 & HELD_WORD:
                 arf[t1 & HELD_REGISTER] = uint32(w1 & M32)
             else:
                 arf64[t1 >> 1] = w1
-        instructions += size >> 2
+            t1 = -1
+        instructions += size
         turns += 1
-        if ended != 0:
-            break
-        if new_repeat != 0:
-            repeat_left = new_repeat
-            repeat_first = next_pc
-            repeat_end = new_end
-        elif repeat_left != 0 and next_pc == repeat_end:
+        if repeat_left != 0 and next_pc == repeat_end:
             repeat_left -= 1
             if repeat_left != 0:
                 next_pc = repeat_first
@@ -139,7 +150,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     own[REPEAT_END] = repeat_end
     own[FAULT_ADDRESS] = fault_address
     counters[COUNT_TURNS] += turns - turns_before
-    counters[COUNT_INSTRUCTIONS] += instructions
+    counters[COUNT_INSTRUCTIONS] += instructions >> 2
     counters[COUNT_AMP] += amp_count
     if ended != 0:
         own[EXIT_CYCLE] = start + 6 * (turns - 1)

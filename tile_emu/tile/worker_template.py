@@ -61,14 +61,6 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             elif group == PACE:
                 status, fault_address, t0, w0, t1, w1 = do_pace(
                     op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
-                if aux >> GROUP_SHIFT == AMP and status == 0 and (t0 | t1) & HELD_WORD == 0:
-                    # The inner loop of every product: both halves and the held pairs in one go.
-                    flags = do_amp(aux, code, p, arf, arf64, acc, ctl, weights16, weights32)
-                    amp_count += 1
-                    aux = 0
-                    arf64[t0 >> 1] = w0
-                    arf64[t1 >> 1] = w1
-                    t0 = t1 = -1
             elif group == STORE:
                 status, fault_address = do_store(
                     op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)

@@ -216,7 +216,7 @@ def test_a_fault_names_tile_context_place_and_address(tmp_path):
 
 def test_tiles_that_wait_for_different_barriers_are_reported(tmp_path):
     machine = single(tmp_path, "extra_barrier", 4, [1])
-    with pytest.raises(TileEmuError, match="wait for each other for ever.*tile 1 in BARRIER"):
+    with pytest.raises(TileEmuError, match=r"wait for each other for ever.*tile 1 in BARRIER"):
         machine.run()
 
 

@@ -70,6 +70,13 @@ def _reduce(x):
 
 
 @jit(leaf=True)
+def _exponential(x):
+    """e**x; the limits of 700 lie far outside every destination format."""
+    n, r = _reduce(min(max(x, -700.0), 700.0))
+    return _two_to(n) * (1.0 + _expm1_reduced(r))
+
+
+@jit(leaf=True)
 def _minus_expm1(x):
     """1 - e**x for x <= 0, accurate near 0."""
     n, r = _reduce(max(x, -700.0))
@@ -119,8 +126,8 @@ def _half_plus(q):
 def _logistic(x):
     """1 / (1 + e**-x)."""
     if x < -1.0:
-        part = _minus_expm1(x)
-        return (1.0 - part) / (2.0 - part)
+        power = _exponential(x)
+        return power / (1.0 + power)
     # 1/2 + tanh(x / 2) / 2: near 0 the value lies close to ties of the destination.
     part = _minus_expm1(-abs(x))
     return _half_plus(np.copysign(0.5 * (part / (2.0 - part)), x))
@@ -130,8 +137,7 @@ def _logistic(x):
 def function_value(which, x):
     """float64 value of a function at a float64 that is no NaN; logarithms need x > 0. Error below 2**-51 relative."""
     if which == EXP:
-        n, r = _reduce(min(max(x, -700.0), 700.0))
-        return _two_to(n) * (1.0 + _expm1_reduced(r))
+        return _exponential(x)
     if which == EXP2:
         x = min(max(x, -1000.0), 1000.0)
         n = np.rint(x)

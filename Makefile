@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit bench lint clean
+.PHONY: help install demo test test-nojit fuzz bench lint clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ test: $(STAMP) ## run the tests
 
 test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit
+
+FUZZ ?= 20000
+fuzz: $(STAMP) ## 100,000 random and damaged sources, object files, state files and words (FUZZ of each of five kinds)
+	TILE_EMU_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/test_fuzz_asm.py
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only

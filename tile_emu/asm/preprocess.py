@@ -43,10 +43,10 @@ def preprocess(
 
     class _Preprocessor(Preprocessor):
         def on_error(self, file: str, line: int, msg: str) -> None:
-            raise AssemblyError(msg, str(file), int(line))
+            raise AssemblyError(" ".join(msg.split()), str(file), int(line))
 
         def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> Any:
-            message = "".join(tok.value for tok in toks).strip()
+            message = " ".join("".join(tok.value for tok in toks).split())
             if directive.value == "error":
                 raise AssemblyError(f"#error {message}", directive.source, directive.lineno)
             # `# text` is a comment of the assembler, as far as C's preprocessor allows it

@@ -232,3 +232,108 @@ def test_own_headers_come_before_the_shipped_ones(tmp_path: Path) -> None:
     source.write_text('#include "poplar/TileConstants.hpp"\n')
     with pytest.raises(AssemblyError, match=r"poplar/TileConstants\.hpp:2: unknown instruction `bad`"):
         assemble(source)
+
+
+def test_forms_seen_in_public_sources() -> None:
+    """One of each: empty macro arguments, names pasted over parameters, arguments that carry a comma, labels 7b."""
+    code = assemble(
+        text=r"""
+#include "poplar/StackSizeDefs.hpp"
+#include "poplar/TileConstants.hpp"
+#define SYMBOL(KIND) \
+  __run ## KIND ## _\TYPE\()_end
+#define ENTRY(kind, n) __entry_ ## kind ## _ ## n
+#define STACK (4 + 8)
+#define VALUE a4
+.macro APPLY OP EXTRA
+  { nop
+    \OP $VALUE, $a0 \EXTRA };
+.endm
+.macro ALIGNED_RPT COUNT
+  .if ( . - 7b ) & 0x7
+    rpt \COUNT, (7f - 6f) / 8 - 1;
+  .else
+    {rpt \COUNT, (7f - 6f) / 8 - 1; fnop}
+  .endif
+6:
+.endm
+.macro MAKE TYPE OP EXTRA=""
+DEF_STACK_USAGE (STACK) SYMBOL()
+DEF_STACK_USAGE STACK SYMBOL(InPlace)
+.section .text.SYMBOL()
+.type SYMBOL() @function
+.align 8
+7:
+SYMBOL():
+  ALIGNED_RPT $m0
+  APPLY \OP "\EXTRA"
+7:
+  nop
+  ALIGNED_RPT $m0
+  APPLY \OP "\EXTRA"
+7:// the end
+.if NUM_WORKERS == 4
+  .error "four"
+.elseif NUM_WORKERS == 8 || NUM_WORKERS == 6
+  exitz $mzero
+.endif // NUM_WORKERS
+  ld64 $VALUE:5, $m1, $m2
+  .size SYMBOL(), \
+    . - SYMBOL()
+.endm
+MAKE half f16v2tanh
+MAKE float f32max ",$azero"
+.section .text.ENTRY(half, 2), "ax"
+ENTRY(half, 2): ldconst $m1, (1 << 24) - 1
+  or $m2, $mzero, ~((1 << 24) - 1)
+"""
+    )
+    loop = "{ rpt $m0, 0 ; fnop }\n{ nop ; %s }\nnop\nrpt $m0, 0\n{ nop ; %s }\nexitz $m15\n"
+    loop += "ld64 $a4:5, $m1, $m15, $m2\n.align 8\n"
+    plain = "".join(loop % (body, body) for body in ("f16v2tanh $a4, $a0", "f32max $a4, $a0, $a15"))
+    plain += "setzi $m1, 0xfffff\nor $m1, $m1, 0xf00000\nor $m2, $m15, 0xff000000\n"
+    assert code.words[code.words != 0].tolist() == [w for w in assemble(text=plain).words.tolist() if w]
+    assert {"__run_half_end", "__run_float_end", "__entry_half_2"} <= set(code.symbols)
+
+
+def test_output_of_a_compiler() -> None:
+    code = assemble(
+        text="""
+#include "arch/gc_tile_defines.h"
+\t.text
+\t.allow_optimizations
+\t.file\t"codelet.cpp"
+\t.section\t.text.__runCodelet_V,"ax",@progbits
+\t.globl\t__runCodelet_V         # -- Begin function __runCodelet_V
+\t.p2align\t2
+\t.type\t__runCodelet_V,@function
+__runCodelet_V:                # @__runCodelet_V
+.Lfunc_begin0:
+\t.cfi_startproc
+\t.loc\t1 3 0 prologue_end              # codelet.cpp:3:0
+# %bb.0:                                # isn't
+\tbrz $m0, .LBB0_3
+\t#APP
+\tadd $m0, $m0, 1
+\t#NO_APP
+.LBB0_3:
+\t{
+\tadd $m1, $m1, 4
+\tf32add $a0, $a0, $a1
+\t}
+\texitz $m15
+.Lfunc_end0:
+\t.size\t__runCodelet_V, .Lfunc_end0-__runCodelet_V
+\t.cfi_endproc
+\t.section\t".note.GNU-stack","",@progbits
+\t.section\t.stack_sizes,"o",@progbits,.text.__runCodelet_V
+\t.long\t.Lfunc_begin0
+\t.byte\t0
+\t.section\t.debug_str,"MS",@progbits,1
+\t.asciz\t"a compiler"
+\t.ident\t"it"
+\t.addrsig
+"""
+    )
+    plain = "brz $m0, l\nadd $m0, $m0, 1\nl: { add $m1, $m1, 4 ; f32add $a0, $a0, $a1 }\nexitz $m15\n"
+    assert code.words.tolist() == assemble(text=plain).words.tolist()

@@ -32,8 +32,8 @@ test: $(STAMP) ## run the tests
 test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit
 
-FUZZ ?= 20000
-fuzz: $(STAMP) ## 100,000 random and damaged sources, object files, state files and words (FUZZ of each of five kinds)
+FUZZ ?= 17000
+fuzz: $(STAMP) ## 100,000 random and damaged sources, object files, state files and words (FUZZ of each of six kinds)
 	TILE_EMU_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/test_fuzz_asm.py
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tile_emu.asm import assemble, assemble_units, disassemble, disassemble_source, link, macros, merge
+from tile_emu.asm import assemble, assemble_units, disassemble, disassemble_one, disassemble_source, link, macros, merge
 from tile_emu.asm.elf import read_file, write_executable, write_object
 from tile_emu.asm.preprocess import preprocess
 from tile_emu.asm.unit import Unit
@@ -212,6 +212,34 @@ def test_words(words: list[int], mode: str) -> None:
     shown = disassemble(words, 0x4C000, mode)
     assert len(shown) <= len(words)
     assert assemble(text=disassemble_source(words, 0x4C000, mode)).words.tolist() == words
+
+
+@st.composite
+def likely_words(draw: Any) -> list[int]:
+    """Words most of which are instructions, with any operands and any bit 31."""
+    found = []
+    for _ in range(draw(st.integers(1, 12))):
+        form = draw(st.sampled_from(table().forms))
+        word = draw(st.integers(0, 0xFFFFFFFF))
+        found.append(
+            draw(st.sampled_from([word, form.match | (word & ~form.mask), form.match | (1 << 31)])) & 0xFFFFFFFF
+        )
+    return found
+
+
+@fuzzed
+@given(likely_words(), st.sampled_from(("worker", "supervisor")))
+def test_the_tile_decodes_what_the_disassembler_shows(words: list[int], mode: str) -> None:
+    from tile_emu.tile.decode import SUPERVISOR_MODE, WORKER_MODE, decode_tables, decode_word
+    from tile_emu.tile.layout import DECODED_FIELDS, FIELD_MAIN, FIELD_SIZE, OPCODE_INVALID
+
+    row = np.zeros(DECODED_FIELDS, np.int32)
+    number = WORKER_MODE if mode == "worker" else SUPERVISOR_MODE
+    for word, following in zip(words, [*words[1:], 0]):
+        decode_word(decode_tables("ipu21"), number, np.int64(word), np.int64(following), row)
+        text, size = disassemble_one([word, following], 0, mode)
+        assert (row[FIELD_MAIN] == OPCODE_INVALID) == text.startswith(".word"), text
+        assert text.startswith(".word") or row[FIELD_SIZE] == size
 
 
 STATE = """

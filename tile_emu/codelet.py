@@ -170,7 +170,7 @@ class _Loader:
         if len(given) != 1:
             raise UsageError(f"{what} needs one of values, file, fill with count")
         name = entry.get("dtype", None if given == ["file"] else "f32")
-        if name is not None and name not in DTYPES:
+        if name is not None and (not isinstance(name, str) or name not in DTYPES):
             raise UsageError(f"{what}.dtype '{name}': choose one of {', '.join(DTYPES)}")
         if given == ["file"]:
             data = self._from_file(what, entry["file"])
@@ -211,7 +211,7 @@ class _Loader:
     def _save(self, what: str, entry: Mapping[str, Any]) -> Path | None:
         if "save" not in entry:
             return None
-        if not isinstance(entry["save"], str):
+        if not isinstance(entry["save"], str) or "\0" in entry["save"]:
             raise UsageError(f"{what}.save must be a file name")
         return self.folder / entry["save"]
 

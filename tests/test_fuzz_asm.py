@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,8 +239,10 @@ def test_the_tile_decodes_what_the_disassembler_shows(words: list[int], mode: st
     for word, following in zip(words, [*words[1:], 0]):
         decode_word(decode_tables("ipu21"), number, np.int64(word), np.int64(following), row)
         text, size = disassemble_one([word, following], 0, mode)
-        assert (row[FIELD_MAIN] == OPCODE_INVALID) == text.startswith(".word"), text
-        assert text.startswith(".word") or row[FIELD_SIZE] == size
+        # Packed addresses need storage to go back to: the tile refuses $m12:13 and $m14:15, which have a spelling.
+        shown_only = re.search(r"\$m1[24]:1[35]\+=", text) is not None
+        assert (row[FIELD_MAIN] == OPCODE_INVALID) == (text.startswith(".word") or shown_only), text
+        assert row[FIELD_MAIN] == OPCODE_INVALID or row[FIELD_SIZE] == size
 
 
 STATE = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.programs import Start, any_word, emulate_or_skip, new_tile, run_both, seeds
+from tests.programs import Start, any_word, emulate_or_skip, new_tile, run_both, seeds, text_of
 from tile_emu.errors import TileFault
 
 CONDITIONS = ["brz", "brnz", "brneg", "brpos", "brnzdec"]
@@ -190,12 +190,12 @@ def test_undefined_encoding(word: str) -> None:
 
 
 @pytest.mark.nojit
-def test_a_form_without_semantics_is_reported() -> None:
-    tile = new_tile(".worker\n.globl start\nstart:\nnop\nf32sisov2slic $a0:1,$a2,$a4:5,0\nexitz $m15\n", Start())
+def test_a_fault_names_place_and_instruction() -> None:
+    tile = new_tile(text_of("nop\nf32log2 $a1,$azero"), Start(fp_ictl=2))
     with pytest.raises(TileFault) as caught:
         tile.run_workers("start", workers=[4])
     fault = caught.value
-    assert (fault.kind, fault.pc, fault.tile) == ("UNSUPPORTED", 0x4C004, 0)
+    assert (fault.kind, fault.pc, fault.tile) == ("FP", 0x4C004, 0)
     message = str(fault)
     assert "tile 0" in message and "worker 4" in message
-    assert "0x4c004" in message and "f32sisov2slic $a0:1" in message
+    assert "0x4c004" in message and "f32log2 $a1" in message

@@ -106,6 +106,7 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
             # Compiled only as part of a caller, which is what gets cached.
             return numba.njit(forceinline=True, _nrt=False, **_FLAGS)(target)
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
-        return numba.njit(cache=True, _nrt=not leaf, **_FLAGS)(target)
+        # Numba hands a caller's flags down: said nothing, a function first called by an inline one is inlined as well.
+        return numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target)
 
     return decorate if function is None else decorate(function)

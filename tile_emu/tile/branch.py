@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
+from tile_emu.isa.semantics import Semantic
 from tile_emu.isa.table import Operand
 from tile_emu.tile.branch_memory import MemoryBranch
+from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.layout import FIELD_SECOND_WORD
 
 # What a semantic function may ask for by the name of a parameter, and what generated code passes.
@@ -16,7 +18,18 @@ CONTEXT_PARAMETERS = {
     "weights16": "weights16",
     "weights32": "weights32",
     "tas": "int64(csr[W_TAS])",
+    "nfmt": "int64(csr[W_FP_NFMT])",
+    "scale": "int64(csr[W_FP_SCL])",
+    "prng": "csr[W_PRNG : W_PRNG + 4]",
+    "draw": "draw",
 }
+
+
+def parameters(semantic: Semantic) -> tuple[str, ...]:
+    """Parameter names of a semantic function."""
+    if semantic.function is None:
+        return ()
+    return tuple(inspect.signature(getattr(semantic.function, "py_func", semantic.function)).parameters)
 
 
 class Branch(MemoryBranch):
@@ -30,12 +43,11 @@ class Branch(MemoryBranch):
     def _arguments(self, word: int | None = None) -> list[str]:
         """Arguments of the semantic function: context parameters by name, then the sources in printed order."""
         arguments: list[str] = []
-        assert self.semantic.function is not None
-        function = getattr(self.semantic.function, "py_func", self.semantic.function)
-        for name in inspect.signature(function).parameters:
+        for name in parameters(self.semantic):
             if name not in CONTEXT_PARAMETERS:
                 break
-            arguments.append(CONTEXT_PARAMETERS[name])
+            # An ALU form of two words uses random fields 0, 1 for the first and 2, 3 for the second.
+            arguments.append("draw >> 32" if name == "draw" and word else CONTEXT_PARAMETERS[name])
         for operand in self.sources:
             kind = operand.meaning
             words = range(kind.group) if word is None and kind.file == "a" else (word or 0,)
@@ -55,7 +67,8 @@ class Branch(MemoryBranch):
         lines = []
         if self.has_flags:
             together = " | ".join(f"({v} >> 32)" for v in values)
-            lines.append(f"flags = {together}")
+            turns = self.semantic.attributes.get("turns", 1) - 1
+            lines.append(f"flags = {together}{f' | {turns << EXTRA_TURNS_SHIFT}' if turns else ''}")
         target = self.field(destination)
         if len(values) == 1:
             return [*lines, f"arf[{target}] = uint32({values[0]} & M32)"]

@@ -7,7 +7,7 @@ from tile_emu.isa.table import Form, Operand
 from tile_emu.tile.groups import SIGNATURES
 from tile_emu.tile.opcodes import group_of
 
-_FLAG_MODULES = ("floating", "accumulators", "amp")
+_NO_FLAG_MODULES = ("integer",)
 
 
 class BranchBase:
@@ -55,7 +55,7 @@ class BranchBase:
 
     @property
     def has_flags(self) -> bool:
-        return self.semantic.module.rsplit(".", 1)[-1] in _FLAG_MODULES
+        return self.semantic.module.rsplit(".", 1)[-1] not in _NO_FLAG_MODULES
 
     def fail(self, status: str, address: str = "-1") -> list[str]:
         """Leave the group with a fault."""

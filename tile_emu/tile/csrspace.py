@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from tile_emu.isa.csr import csrs
 from tile_emu.isa.semantics.accumulators import clear_accumulators
-from tile_emu.isa.semantics.floating import CTL_ESR
 from tile_emu.jit import jit
-from tile_emu.tile.layout import Status
 
 NO_SLOT = 255
-UNSUPPORTED_STATUS = int(Status.UNSUPPORTED)
 
 _WORKER = [c for c in csrs() if "worker" in c.modes and c.space != "cwei"]
 _SUPERVISOR = [c for c in csrs() if "supervisor" in c.modes and c.space != "cwei"]
@@ -128,8 +125,6 @@ def write_worker(csr, slot, value, acc):  # type: ignore[no-untyped-def]
         if value & CLR_ACCUMULATORS:
             clear_accumulators(acc)
     elif slot == W_FP_CTL:
-        if value & CTL_ESR:
-            return UNSUPPORTED_STATUS
         csr[W_FP_CTL] = np.uint32(value)
     elif slot == W_PRNG_SEED:
         inverse = ~value & 0xFFFFFFFF
@@ -168,8 +163,6 @@ def write_supervisor(csr, slot, value, weight_store, weights16, weights32):  # t
             weight_store[:] = 0
             weights16[:] = 0.0
             weights32[:] = 0.0
-    elif slot == S_FP_ICTL and value & CTL_ESR:
-        return UNSUPPORTED_STATUS
     elif slot != S_PC and slot != S_SSR and slot != S_TILE_ID and slot != S_SCOUNT_L and slot != S_SCOUNT_U:
         csr[slot] = np.uint32(value)
     return 0

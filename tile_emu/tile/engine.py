@@ -17,7 +17,8 @@ from tile_emu.isa.table import table
 from tile_emu.jit import cache_directory, fingerprint
 from tile_emu.profile.atomic import replacing
 from tile_emu.tile import csrspace, layout
-from tile_emu.tile.generate import group_functions, semantic_imports, system_chain
+from tile_emu.tile.generate import group_functions, semantic_imports, stochastic_opcodes, system_chain
+from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import opcode_of
 from tile_emu.tile.supervisor_template import SUPERVISOR_TEMPLATE
 from tile_emu.tile.worker_template import WORKER_TEMPLATE
@@ -31,6 +32,9 @@ from numpy import int64, uint32, uint64
 
 from tile_emu.isa.semantics.bits import sign_extend
 from tile_emu.isa.semantics.memory import pace_address, pace_stride
+from tile_emu.isa.semantics.outlined import outlined
+from tile_emu.isa.semantics.randomness import prng_step
+from tile_emu.isa.semantics.rounding import CTL_ESR
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import *
 from tile_emu.tile.layout import *
@@ -43,6 +47,8 @@ M32 = 0xFFFFFFFF
 U0, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14, U15 = [uint64(field) for field in range(16)]
 OP_GET = @GET@
 OP_PUT = @PUT@
+STOCHASTIC = @STOCHASTIC@
+EXTRA_TURNS_SHIFT = @EXTRA_TURNS_SHIFT@
 @STATUS@
 
 '''
@@ -53,6 +59,8 @@ def interpreter_source() -> str:
     header = _HEADER.replace("@IMPORTS@", semantic_imports())
     for name in ("GET", "PUT"):
         header = header.replace(f"@{name}@", str(opcode_of(table().by_mnemonic[name.lower()][0])))
+    header = header.replace("@STOCHASTIC@", repr(stochastic_opcodes()))
+    header = header.replace("@EXTRA_TURNS_SHIFT@", str(EXTRA_TURNS_SHIFT))
     header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
     supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 16))
     return header + group_functions() + "\n\n" + WORKER_TEMPLATE + supervisor

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from tile_emu.isa.semantics import SEMANTICS
 from tile_emu.isa.table import Form, table
-from tile_emu.tile.branch import Branch
+from tile_emu.tile.branch import Branch, parameters
 from tile_emu.tile.groups import RARE, SIGNATURES
 from tile_emu.tile.layout import FIELD_AUX_OPERANDS, FIELD_MAIN_OPERANDS
 from tile_emu.tile.opcodes import GROUPS, group_of, opcode_of
@@ -52,13 +52,21 @@ def _members(group: str) -> list[Form]:
 
 def group_function(group: str) -> str:
     """Source of one group's dispatch function ``do_<group>(op, code, p, ...)``."""
-    parameters, prologue, _, final = SIGNATURES[group]
+    taken, prologue, _, final = SIGNATURES[group]
     decorator = "@jit(leaf=True)" if group in RARE else "@jit(inline=True)"
-    lines = [decorator, f"def do_{group}(op, code, p, {parameters}):"]
+    lines = [decorator, f"def do_{group}(op, code, p, {taken}):"]
+    if group in RARE:
+        lines.append("    outlined()")
     lines += [f"    {line}" for line in [*prologue.splitlines(), *_chain(_members(group))]]
     if final:
         lines.append(f"    {final}")
     return "\n".join(lines)
+
+
+def stochastic_opcodes() -> tuple[int, ...]:
+    """Opcodes of the forms that take a random draw when FP_CTL.ESR is set."""
+    known = (form for form in table().forms if form.mnemonic in SEMANTICS)
+    return tuple(opcode_of(form) for form in known if "draw" in parameters(SEMANTICS[form.mnemonic]))
 
 
 def system_chain(indent: str) -> str:

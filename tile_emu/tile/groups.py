@@ -30,11 +30,13 @@ SIGNATURES: dict[str, tuple[str, str, str, str]] = {
     "csr": ("mrf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
     "aux_csr": ("arf, csr, slots, own, acc, cycle, pc", "", "return {status}", "return 0"),
     "bits": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "f32": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "f16": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "accumulate": ("arf, arf64, acc, ctl, csr", "flags = 0", "", "return flags"),
-    "amp": ("arf, arf64, acc, ctl, weights16, weights32", "flags = 0", "", "return flags"),
+    "f32": ("arf, arf64, acc, ctl, draw, csr", "flags = 0", "", "return flags"),
+    "f16": ("arf, arf64, acc, ctl, draw, csr", "flags = 0", "", "return flags"),
+    "accumulate": ("arf, arf64, acc, ctl, draw, csr", "flags = 0", "", "return flags"),
+    "special": ("arf, arf64, acc, ctl, draw, csr, weights16, weights32", "flags = 0", "", "return flags"),
+    "amp": ("arf, arf64, acc, ctl, draw, csr, weights16, weights32", "flags = 0", "", "return flags"),
     "system": ("", "", "status = {status}\nfault_address = {address}\nbreak", ""),
 }
 
-RARE = ("csr", "aux_csr")  # groups that are called, not inlined into the loops
+RARE = ("csr", "aux_csr", "special")  # groups that are called, not inlined into the loops
+EXTRA_TURNS_SHIFT = 8  # position, in the flags the special group returns, of turns beyond the first

@@ -12,10 +12,11 @@ from tile_emu.isa.table import Form
 
 GROUPS = (
     "alu", "load", "store", "pace", "control", "csr", "system",
-    "bits", "f32", "f16", "accumulate", "amp", "aux_csr",
+    "bits", "f32", "f16", "accumulate", "amp", "special", "aux_csr",
 )  # fmt: skip
 GROUP_SHIFT = 16
-ALU, LOAD, STORE, PACE, CONTROL, CSR, SYSTEM, BITS, F32, F16, ACCUMULATE, AMP, AUX_CSR = range(1, len(GROUPS) + 1)
+ALU, LOAD, STORE, PACE, CONTROL, CSR, SYSTEM = range(1, 8)
+BITS, F32, F16, ACCUMULATE, AMP, SPECIAL, AUX_CSR = range(8, len(GROUPS) + 1)
 
 _BY_SHAPE = {
     Shape.ALU: "alu",
@@ -54,10 +55,12 @@ def group_of(form: Form) -> str:
         return _BY_SHAPE[semantic.shape]
     if semantic.shape in (Shape.GET, Shape.PUT):
         return "aux_csr"
+    if semantic.attributes.get("amp"):
+        return "amp"
     module = semantic.module.rsplit(".", 1)[-1]
     if module == "floating":
         return "f16" if form.mnemonic.startswith("f16") else "f32"
-    return {"integer": "bits", "accumulators": "accumulate", "amp": "amp"}[module]
+    return {"integer": "bits", "accumulators": "accumulate"}.get(module, "special")
 
 
 def opcode_of(form: Form) -> int:

@@ -2,6 +2,14 @@
 
 WORKER_TEMPLATE = '''
 @jit(leaf=True)
+def rounding_draw(op, csr):
+    """Random bits of an instruction that rounds stochastically: one step of the worker's generator; 0 for others."""
+    if op in STOCHASTIC:
+        return prng_step(csr[W_PRNG : W_PRNG + 4])
+    return 0
+
+
+@jit(leaf=True)
 def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own,
                counters, undo, limit):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
@@ -87,17 +95,25 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 break
         if aux != 0:
             group = aux >> GROUP_SHIFT
+            draw = 0
+            if ctl & CTL_ESR != 0:
+                draw = rounding_draw(aux, csr)
             if group == AMP:
-                flags = do_amp(aux, code, p, arf, arf64, acc, ctl, weights16, weights32)
+                flags = do_amp(aux, code, p, arf, arf64, acc, ctl, draw, csr, weights16, weights32)
                 amp_count += 1
             elif group == F16:
-                flags = do_f16(aux, code, p, arf, arf64, acc, ctl, csr)
+                flags = do_f16(aux, code, p, arf, arf64, acc, ctl, draw, csr)
             elif group == F32:
-                flags = do_f32(aux, code, p, arf, arf64, acc, ctl, csr)
+                flags = do_f32(aux, code, p, arf, arf64, acc, ctl, draw, csr)
             elif group == BITS:
                 do_bits(aux, code, p, arf, arf64, acc, ctl, csr)
             elif group == ACCUMULATE:
-                flags = do_accumulate(aux, code, p, arf, arf64, acc, ctl, csr)
+                flags = do_accumulate(aux, code, p, arf, arf64, acc, ctl, draw, csr)
+            elif group == SPECIAL:
+                flags = do_special(aux, code, p, arf, arf64, acc, ctl, draw, csr, weights16, weights32)
+                if flags & ctl & 7 == 0:
+                    turns += flags >> EXTRA_TURNS_SHIFT
+                flags &= 7
             else:
                 status = do_aux_csr(aux, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
                 ctl = int64(csr[W_FP_CTL])

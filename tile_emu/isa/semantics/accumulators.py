@@ -223,16 +223,16 @@ def f32v2gina(acc, a, b, immediate):
 
 @semantic("f16v2gina", GROUP, "as f32v2gina, narrowing on the way out and widening on the way in")
 @jit(inline=True)
-def f16v2gina(acc, ctl, a, immediate):
+def f16v2gina(acc, ctl, draw, a, immediate):
     out0, out1 = _gina(acc, immediate, low_half(a), high_half(a))
-    return pack_halves(f16_result(ctl, out0), f16_result(ctl, out1))
+    return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1))
 
 
 @semantic("f16v4gacc", GROUP, "f16 of A[0,2,4,6]; accumulators unchanged")
 @jit(inline=True)
-def f16v4gacc(acc, ctl):
-    low = pack_halves(f16_result(ctl, acc[0]), f16_result(ctl, acc[1]))
-    return low, pack_halves(f16_result(ctl, acc[2]), f16_result(ctl, acc[3]))
+def f16v4gacc(acc, ctl, draw):
+    low = pack_halves(f16_result(ctl, draw, acc[0]), f16_result(ctl, draw >> 16, acc[1]))
+    return low, pack_halves(f16_result(ctl, draw >> 32, acc[2]), f16_result(ctl, draw >> 48, acc[3]))
 
 
 @semantic("f32v2axpy", GROUP, "result A[0], A[2]; then A[0], A[2] = TAS * x + y")
@@ -258,8 +258,8 @@ def _mix(acc, index, tas, x, y):
 
 @semantic("f16v4mix", GROUP, "result f16 of A[0,2,4,6]; then A[2i] = TAS low * x_i + TAS high * y_i")
 @jit(inline=True)
-def f16v4mix(acc, ctl, tas, x0, x1, y0, y1):
-    out0, out1 = f16v4gacc(acc, ctl)
+def f16v4mix(acc, ctl, draw, tas, x0, x1, y0, y1):
+    out0, out1 = f16v4gacc(acc, ctl, draw)
     flags = _mix(acc, 0, tas, x0, y0) | _mix(acc, 2, tas, x1, y1)
     return out0 | flags, out1
 

@@ -27,7 +27,9 @@ from tile_emu.isa.semantics.fused import (
     swap_with_chain_8,
     swap_with_chain_16,
 )
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import INV, OFLO, Shape, semantic
+from tile_emu.isa.semantics.rounding import CTL_ESR, narrow_four
 from tile_emu.jit import jit
 
 GROUP = Shape.GROUP
@@ -46,6 +48,7 @@ def _settle(acc, first, units, weights, row, rows, inputs_bad):
     An overflow of finite terms stays an infinity and sets OFLO; anything else is the canonical NaN and INV.
     ``row``: first of ``rows`` rows of widened weights that the instruction used.
     """
+    outlined()
     flags = 0
     for unit in range(first, first + units):
         if _is_bad(acc[unit]):
@@ -63,6 +66,7 @@ def _settle(acc, first, units, weights, row, rows, inputs_bad):
 @jit(leaf=True)
 def _settle_partials(acc, first):
     """Replace a non-finite pair that just entered a chain at acc[first] by NaN; flags."""
+    outlined()
     flags = 0
     for i in range(first, first + 2):
         if _is_bad(acc[i]):
@@ -84,6 +88,7 @@ def _halves_bad(x0, x1):
 @jit(leaf=True)
 def _narrow_set(acc, weights, first, pairs, phase, x0, x1, pin0, pin1):
     """One set in mode E2 or E1 (``pairs`` 2 or 1): sums and chain of units 0 .. 2 * pairs - 1; leaving pair, flags."""
+    outlined()
     count = 2 * pairs
     chain = CHAIN + first
     if phase == 0:
@@ -137,50 +142,52 @@ def f16v4sisoamp(acc, weights16, x0, x1, p0, p1, immediate):
 
 @semantic("f16v4sihoamp", GROUP, "f16 product step, f32 partials in, f16 results out, 8 units", amp=True, macs=32)
 @jit(inline=True)
-def f16v4sihoamp(acc, weights16, ctl, x0, x1, p0, p1, immediate):
+def f16v4sihoamp(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     out0, out1, flags = _one_set(acc, weights16, x0, x1, bits_float(p0), bits_float(p1), immediate)
-    return pack_halves(f16_result(ctl, out0), f16_result(ctl, out1)) | flags
+    return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1)) | flags
 
 
 @semantic("f16v4hihoamp", GROUP, "f16 product step, f16 partials in, f16 results out, 8 units", amp=True, macs=32)
 @jit(inline=True)
-def f16v4hihoamp(acc, weights16, ctl, x0, x1, p, immediate):
+def f16v4hihoamp(acc, weights16, ctl, draw, x0, x1, p, immediate):
     out0, out1, flags = _one_set(acc, weights16, x0, x1, low_half(p), high_half(p), immediate)
-    return pack_halves(f16_result(ctl, out0), f16_result(ctl, out1)) | flags
+    return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1)) | flags
 
 
 @jit(leaf=True)
-def _narrow_both_sets(acc, weights, ctl, x0, x1, p0, p1, immediate):
+def _narrow_both_sets(acc, weights, ctl, draw, x0, x1, p0, p1, immediate):
     """Modes E2 and E1 of both sets; result words with flags."""
+    outlined()
     pairs = 2 >> ((immediate & 3) - 1)
     phase = (immediate >> 2) & 3
     a0, a1, flags0 = _narrow_set(acc, weights, 0, pairs, phase, x0, x1, low_half(p0), high_half(p0))
     b0, b1, flags1 = _narrow_set(acc, weights, 8, pairs, phase, x0, x1, low_half(p1), high_half(p1))
-    low = pack_halves(f16_result(ctl, a0), f16_result(ctl, a1))
-    return low | flags0 | flags1, pack_halves(f16_result(ctl, b0), f16_result(ctl, b1))
+    low, high = narrow_four(ctl, draw, a0, a1, b0, b1)
+    return low | flags0 | flags1, high
 
 
 @jit(leaf=True)
-def _attend16(acc, weights, ctl, row, x0, x1, a0, a1, b0, b1):
-    """The rare half of a step16: non-finite sums, partials and results; result words with flags."""
+def _attend16(acc, weights, ctl, draw, row, x0, x1, a0, a1, b0, b1):
+    """The rare half of a step16: non-finite sums, partials and results, or ESR; result words with flags."""
+    outlined()
     flags = _settle(acc, 0, UNITS, weights, row, 4, _halves_bad(x0, x1))
     flags |= _settle_partials(acc, CHAIN + 6) | _settle_partials(acc, CHAIN + 14)
-    low = pack_halves(f16_result(ctl, a0), f16_result(ctl, a1))
-    return low | flags, pack_halves(f16_result(ctl, b0), f16_result(ctl, b1))
+    low, high = narrow_four(ctl, draw, a0, a1, b0, b1)
+    return low | flags, high
 
 
 @semantic("f16v4hihov4amp", GROUP, "f16 product step, f16 partials in, f16 results out, 16 units", amp=True, macs=64)
 @jit(inline=True)
-def f16v4hihov4amp(acc, weights16, ctl, x0, x1, p0, p1, immediate):
+def f16v4hihov4amp(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     if immediate & 3 != 0:
-        return _narrow_both_sets(acc, weights16, ctl, x0, x1, p0, p1, immediate)
+        return _narrow_both_sets(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate)
     phase = (immediate >> 2) & 3
     if phase == 0:
         swap_with_chain_16(acc)
     row = 4 * phase * UNITS
     low, high, a0, a1, b0, b1, attention = step16(acc, weights16, row, x0, x1, p0, p1)
-    if attention != 0:
-        return _attend16(acc, weights16, ctl, row, x0, x1, a0, a1, b0, b1)
+    if attention != 0 or ctl & CTL_ESR != 0:
+        return _attend16(acc, weights16, ctl, draw, row, x0, x1, a0, a1, b0, b1)
     return low, high
 
 
@@ -190,6 +197,7 @@ def f16v4hihov4amp(acc, weights16, ctl, x0, x1, p0, p1, immediate):
 @jit(leaf=True)
 def _narrow_f32(acc, weights, sets, pairs, phase, x):
     """Swap and multiply-add of modes E2 and E1; flags."""
+    outlined()
     flags = 0
     row = phase * UNITS
     for s in range(sets):

@@ -6,6 +6,7 @@ Class codes, of which 3, 4 and 6..10 are inferred: 1 signalling NaN, 2 quiet NaN
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 from tile_emu.isa.semantics.floating import f16_select, pack_halves
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import Shape, semantic
 from tile_emu.jit import jit
 
@@ -17,6 +18,7 @@ F8_NAN = 0x80
 @jit(leaf=True)
 def class_code(bits, sign, infinity, normal):
     """Class of an IEEE pattern; ``infinity`` and ``normal``: patterns of infinity and of the smallest normal value."""
+    outlined()
     magnitude = bits & (sign - 1)
     if magnitude > infinity:
         return QUIET if magnitude & (normal >> 1) else SIGNALLING
@@ -56,6 +58,7 @@ def f16v4class(a, b):
 @semantic("f8v4class", GROUP, "class code of byte i in byte i; format FP_NFMT.ARF_FMT; NaN is quiet (inferred)")
 @jit(leaf=True)
 def f8v4class(nfmt, a):
+    outlined()
     normal = 8 if nfmt & 2 else 4
     result = 0
     for shift in range(0, 32, 8):

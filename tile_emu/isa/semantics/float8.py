@@ -20,8 +20,9 @@ from tile_emu.isa.semantics.bits import bits_float, float_bits, sign_extend
 from tile_emu.isa.semantics.doubles import bits_double
 from tile_emu.isa.semantics.floating import F32_NAN, high_half, low_half, pack_halves
 from tile_emu.isa.semantics.fused import UNITS
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import INV, OFLO, Shape, semantic
-from tile_emu.isa.semantics.rounding import CTL_NANOO, NEAREST, f16_round, quantise
+from tile_emu.isa.semantics.rounding import CTL_NANOO, NEAREST, f16_round, narrow_four, quantise
 from tile_emu.jit import jit
 
 GROUP = Shape.GROUP
@@ -53,6 +54,7 @@ def power_of_two(scale):
 @jit(leaf=True)
 def f8_widen(ctl, nfmt, scale, byte):
     """f16 pattern with flags of an f8, scaled; rounded to nearest even where it is below the f16 range (inferred)."""
+    outlined()
     unit, shift = _unit_and_shift(nfmt & ARF_FORMAT != 0)
     value = np.float64(f8_value(byte & 0xFF, unit, shift)) * power_of_two(scale)
     return f16_round(ctl & CTL_NANOO, 0, value, NEAREST)
@@ -77,6 +79,7 @@ def f8_narrow(ctl, nfmt, scale, half):
 
     Beyond range, infinities included: NaN under NANOO, else the largest value (inferred). Zero of either sign is 0x00.
     """
+    outlined()
     value = np.float64(low_half(half)) * power_of_two(scale)
     if value != value:
         return F8_NAN | INV
@@ -94,6 +97,7 @@ def f8_narrow(ctl, nfmt, scale, half):
 @semantic("f16v2tof8", GROUP, "two f16 times 2 ** SCALE, narrowed; upper bytes 0 (inferred)")
 @jit(leaf=True)
 def f16v2tof8(ctl, nfmt, scale, a):
+    outlined()
     low = f8_narrow(ctl, nfmt, scale, a)
     high = f8_narrow(ctl, nfmt, scale, a >> 16)
     return (low & 0xFF) | ((high & 0xFF) << 8) | ((low | high) & ~0xFF)
@@ -120,6 +124,7 @@ def _product(x, weight, position, unit, shift):
 @jit(leaf=True)
 def f8_sums(acc, weights32, first, count, slot, nfmt, scale, x0, x1):
     """acc[first ..] += dot of eight f8 inputs and a slot of each of ``count`` units, times 2 ** SCALE; flags."""
+    outlined()
     unit, shift = _unit_and_shift(nfmt & ARF_FORMAT != 0)
     factor = power_of_two(scale)
     # The scale goes into the inputs: a power of two changes no rounding.
@@ -152,6 +157,7 @@ def f8_sums(acc, weights32, first, count, slot, nfmt, scale, x0, x1):
 @jit(leaf=True)
 def f8_amp_set(acc, weights32, first, immediate, nfmt, scale, x0, x1, pin0, pin1):
     """One set's step: group swap, sums, chain; leaving pair (float32) and flags."""
+    outlined()
     units = 8 >> (immediate & 3)
     phase = (immediate >> 2) & 3
     chain = CHAIN + first
@@ -173,16 +179,8 @@ def f8_amp_set(acc, weights32, first, immediate, nfmt, scale, x0, x1, pin0, pin1
 @semantic("f8v8hihov4amp", GROUP, "f8 product step, f16 partials in, f16 results out, 16 units", amp=True, macs=128)
 @jit(leaf=True)
 def f8v8hihov4amp(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immediate):
+    outlined()
     a0, a1, flags0 = f8_amp_set(acc, weights32, 0, immediate, nfmt, scale, x0, x1, low_half(p0), high_half(p0))
     b0, b1, flags1 = f8_amp_set(acc, weights32, 8, immediate, nfmt, scale, x0, x1, low_half(p1), high_half(p1))
     low, high = narrow_four(ctl, draw, a0, a1, b0, b1)
     return low | flags0 | flags1, high
-
-
-@jit(leaf=True)
-def narrow_four(ctl, draw, a, b, c, d):
-    """Two words with flags of four float32 narrowed to f16."""
-    low = pack_halves(f16_round(ctl, draw, np.float64(a), NEAREST), f16_round(ctl, draw >> 16, np.float64(b), NEAREST))
-    return low, pack_halves(
-        f16_round(ctl, draw >> 32, np.float64(c), NEAREST), f16_round(ctl, draw >> 48, np.float64(d), NEAREST)
-    )

@@ -2,8 +2,10 @@
 
 A function works on one 32-bit word: one f32 or two f16. Results carry their exception flags in bits 32.. . f16 sums,
 differences and products are formed in f32 and rounded to f16 once more, which is correctly rounded because 24 bits are
-at least 2 * 11 + 2. Invalid results are the canonical NaNs 0x7fc00000 and 0x7e00 (inferred). Stochastic rounding (ESR)
-has no semantics yet: setting FP_CTL.ESR faults as unsupported.
+at least 2 * 11 + 2. Invalid results are the canonical NaNs 0x7fc00000 and 0x7e00 (inferred).
+
+Functions that narrow to f16 take ``draw``, 64 random bits for stochastic rounding (FP_CTL.ESR): element i of an
+instruction uses bits 16 * i .. 16 * i + 15. Without ESR it is 0 and unused.
 """
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -11,13 +13,10 @@ import numpy as np
 
 from tile_emu.isa.semantics.bits import bits_float, float_bits, narrow, sign_extend, widen
 from tile_emu.isa.semantics.registry import INV, M32, OFLO, Shape, semantic
+from tile_emu.isa.semantics.rounding import CTL_ESR, CTL_RND, F16_NAN, NEAREST, RND_SHIFT, f16_round, f16v2_round
 from tile_emu.jit import jit
 
 F32_NAN = 0x7FC00000
-F16_NAN = 0x7E00
-F16_MAX = 0x7BFF
-CTL_NANOO = 1 << 20
-CTL_ESR = 1 << 19
 FLAGS = ~M32
 ALU = Shape.ALU
 GROUP = Shape.GROUP
@@ -40,21 +39,40 @@ def f32_result(value, a, b):
     return bits if bits & 0x7F800000 != 0x7F800000 else f32_special(bits, a, b)
 
 
-@jit(leaf=True)
-def f16_special(ctl, bits):
-    """An f16 result beyond range: NaN and INV stay; an infinity is clamped, or NaN under NANOO."""
-    if bits & 0x3FF:
-        return F16_NAN | INV
-    if ctl & CTL_NANOO:
-        return F16_NAN | INV | OFLO
-    return (bits & 0x8000) | F16_MAX | OFLO
+@jit(inline=True)
+def f16_result(ctl, draw, value):
+    """f16 pattern and flags of an f32 result narrowed to nearest even, or stochastically under ESR."""
+    bits = narrow(value)
+    if bits & 0x7C00 != 0x7C00 and ctl & CTL_ESR == 0:
+        return bits
+    return f16_round(ctl, draw, np.float64(value), NEAREST)
 
 
 @jit(inline=True)
-def f16_result(ctl, value):
-    """f16 pattern and flags of an f32 value narrowed to nearest even."""
-    bits = narrow(value)
-    return bits if bits & 0x7C00 != 0x7C00 else f16_special(ctl, bits)
+def f16v2_result(ctl, draw, word, low, high):
+    """Two narrowed halves in ``word``, if neither is beyond range and ESR is off; else the exact float64 rounded again.
+
+    One test for both halves: adding one to an exponent of all ones carries into its sign.
+    """
+    if (((word & 0x7C007C00) + 0x04000400) & 0x80008000) | (ctl & CTL_ESR) == 0:
+        return word
+    return f16v2_round(ctl, draw, low, high, NEAREST)
+
+
+@jit(inline=True)
+def f16v2_sum(ctl, draw, a0, a1, b0, b1):
+    """a + b of two f16 values each, whose sum need not fit an f32 exactly but always fits a float64."""
+    word = narrow(a0 + b0) | (narrow(a1 + b1) << 16)
+    return f16v2_result(ctl, draw, word, np.float64(a0) + np.float64(b0), np.float64(a1) + np.float64(b1))
+
+
+@jit(inline=True)
+def f16v2_converted(ctl, draw, low, high):
+    """Two f32 converted, which honours FP_CTL.RND (modes as of f32int, inferred)."""
+    word = narrow(low) | (narrow(high) << 16)
+    if (((word & 0x7C007C00) + 0x04000400) & 0x80008000) | (ctl & (CTL_ESR | CTL_RND)) == 0:
+        return word
+    return f16v2_round(ctl, draw, np.float64(low), np.float64(high), (ctl & CTL_RND) >> RND_SHIFT)
 
 
 @jit(inline=True)
@@ -109,29 +127,28 @@ def f32absadd(a, b):
 
 @semantic("f16v2add f16v4add", ALU, "a + b per half")
 @jit(inline=True)
-def f16v2add(ctl, a, b):
-    low = f16_result(ctl, low_half(a) + low_half(b))
-    return pack_halves(low, f16_result(ctl, high_half(a) + high_half(b)))
+def f16v2add(ctl, draw, a, b):
+    return f16v2_sum(ctl, draw, low_half(a), high_half(a), low_half(b), high_half(b))
 
 
 @semantic("f16v2sub f16v4sub", ALU, "a - b per half")
 @jit(inline=True)
-def f16v2sub(ctl, a, b):
-    low = f16_result(ctl, low_half(a) - low_half(b))
-    return pack_halves(low, f16_result(ctl, high_half(a) - high_half(b)))
+def f16v2sub(ctl, draw, a, b):
+    return f16v2_sum(ctl, draw, low_half(a), high_half(a), -low_half(b), -high_half(b))
 
 
 @semantic("f16v2mul f16v4mul", ALU, "a * b per half")
 @jit(inline=True)
-def f16v2mul(ctl, a, b):
-    low = f16_result(ctl, low_half(a) * low_half(b))
-    return pack_halves(low, f16_result(ctl, high_half(a) * high_half(b)))
+def f16v2mul(ctl, draw, a, b):
+    low = low_half(a) * low_half(b)
+    high = high_half(a) * high_half(b)
+    return f16v2_result(ctl, draw, narrow(low) | (narrow(high) << 16), np.float64(low), np.float64(high))
 
 
 @semantic("f16v2absadd f16v4absadd", ALU, "|a| + |b| per half")
 @jit(inline=True)
-def f16v2absadd(ctl, a, b):
-    return f16v2add(ctl, a & 0x7FFF7FFF, b & 0x7FFF7FFF)
+def f16v2absadd(ctl, draw, a, b):
+    return f16v2add(ctl, draw, a & 0x7FFF7FFF, b & 0x7FFF7FFF)
 
 
 # Minimum and maximum: IEEE minNum / maxNum; a NaN operand sets INV; max(+0, -0) = +0 and min = -0 (inferred).
@@ -350,21 +367,21 @@ def f16v2tof32(a):
 
 @semantic("f32tof16", ALU, "narrowed to nearest even, result in both halves")
 @jit(inline=True)
-def f32tof16(ctl, a):
-    half = f16_result(ctl, bits_float(a))
-    return pack_halves(half, half)
+def f32tof16(ctl, draw, a):
+    # One conversion, so both halves round with field 0.
+    return f16v2_converted(ctl, (draw & 0xFFFF) * 0x10001, bits_float(a), bits_float(a))
 
 
 @semantic("f32v2tof16", GROUP, "two f32 narrowed")
 @jit(inline=True)
-def f32v2tof16(ctl, a, b):
-    return pack_halves(f16_result(ctl, bits_float(a)), f16_result(ctl, bits_float(b)))
+def f32v2tof16(ctl, draw, a, b):
+    return f16v2_converted(ctl, draw, bits_float(a), bits_float(b))
 
 
 @semantic("f32v4tof16", GROUP, "four f32 narrowed")
 @jit(inline=True)
-def f32v4tof16(ctl, a, b, c, d):
-    return f32v2tof16(ctl, a, b), f32v2tof16(ctl, c, d)
+def f32v4tof16(ctl, draw, a, b, c, d):
+    return f32v2tof16(ctl, draw, a, b), f32v2tof16(ctl, draw >> 32, c, d)
 
 
 @semantic("f32fromi32", ALU, "signed integer to f32, nearest even")

@@ -7,6 +7,7 @@
 import numpy as np
 
 from tile_emu.isa.semantics.bits import bits_float, float_bits, narrow
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import M32, Shape, semantic
 from tile_emu.jit import jit
 
@@ -18,6 +19,7 @@ U1, U2, U9, U14, U28, U32, U36, U55, U62, U63 = (np.uint64(n) for n in (1, 2, 9,
 @jit(leaf=True)
 def prng_step(prng):
     """One step of xoroshiro128aox: the 64 output bits as int64; ``prng`` moves on."""
+    outlined()
     s0 = np.uint64(prng[0]) | (np.uint64(prng[1]) << U32)
     s1 = np.uint64(prng[2]) | (np.uint64(prng[3]) << U32)
     differ = s0 ^ s1
@@ -48,6 +50,7 @@ def urand32(prng):
 @jit(leaf=True)
 def _nearly_normal(prng):
     """float32 of about N(0, 1): twelve 5-bit fields of one step summed, less 186, over 32 (MODEL)."""
+    outlined()
     out = prng_step(prng)
     total = -186
     for k in range(12):
@@ -72,6 +75,7 @@ def f32v2grand(prng):
 @jit(leaf=True)
 def _kept(prng, p):
     """Bit i set: element i survives. It does if random field i is below p[15:0], or p[16] is set; always one step."""
+    outlined()
     out = prng_step(prng)
     kept = 0
     for i in range(4):

@@ -6,7 +6,12 @@ can all be generated from the row and the function alone.
 
 Parameters with these names are supplied from the context instead of an operand: ``ctl`` (FP_CTL), ``acc`` (this
 worker's accumulators, see accumulators.py for the layout), ``weights16`` and ``weights32`` (the common weight store
-widened), ``tas`` (CSR TAS).
+widened), ``tas`` (CSR TAS), ``nfmt`` and ``scale`` (FP_NFMT, FP_SCL), ``prng`` (the generator's four words), ``draw``
+(64 random bits for stochastic rounding: whoever takes them advances the generator once under ESR).
+
+Attributes: ``turns`` of a multi-pass function (default 1; a function may add EXTRA_TURN per further turn to its
+result), ``amp`` for product instructions that count as such, ``macs`` of one instruction; sizes and accesses of memory
+instructions.
 
 Values on the way in and out are ``int64`` holding 32-bit patterns (0 .. 2**32 - 1); signed immediates are negative
 integers. A floating-point function returns its 32-bit pattern in bits 0..31 and the exception flags it raised in bits
@@ -28,6 +33,8 @@ M32 = 0xFFFFFFFF
 INV = 1 << 32
 DIV0 = 1 << 33
 OFLO = 1 << 34
+# What a multi-pass function may add for every turn beyond its attribute ``turns``.
+EXTRA_TURN = 1 << 40
 
 
 class Shape(enum.Enum):

@@ -8,8 +8,11 @@ it and 16 random bits sum to 2**16 or more; an exact result never changes.
 """
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
+import numpy as np
+
 from tile_emu.isa.semantics.doubles import double_bits
-from tile_emu.isa.semantics.registry import INV, OFLO
+from tile_emu.isa.semantics.outlined import outlined
+from tile_emu.isa.semantics.registry import INV, M32, OFLO
 from tile_emu.jit import jit
 
 F16_NAN = 0x7E00
@@ -66,6 +69,7 @@ def f16_round(ctl, draw, value, mode):
 
     ``draw``: random bits of which the lowest 16 are used under ESR, which overrides ``mode``.
     """
+    outlined()
     if value != value:
         return F16_NAN | INV
     bits = quantise(value, 10, 15, STOCHASTIC if ctl & CTL_ESR else mode, draw & 0xFFFF)
@@ -75,3 +79,20 @@ def f16_round(ctl, draw, value, mode):
     if ctl & CTL_NANOO:
         return F16_NAN | INV | OFLO
     return sign | F16_MAX | OFLO
+
+
+@jit(leaf=True)
+def f16v2_round(ctl, draw, low, high, mode):
+    """A word with flags of two float64; element i rounds with field i of ``draw``."""
+    outlined()
+    e0 = f16_round(ctl, draw, low, mode)
+    e1 = f16_round(ctl, draw >> 16, high, mode)
+    return (e0 & 0xFFFF) | ((e1 & 0xFFFF) << 16) | ((e0 | e1) & ~M32)
+
+
+@jit(leaf=True)
+def narrow_four(ctl, draw, a, b, c, d):
+    """Two words with flags of four float32 narrowed to f16; element i rounds with field i of ``draw``."""
+    outlined()
+    low = f16v2_round(ctl, draw, np.float64(a), np.float64(b), NEAREST)
+    return low, f16v2_round(ctl, draw >> 32, np.float64(c), np.float64(d), NEAREST)

@@ -12,10 +12,12 @@ import numpy as np
 
 from tile_emu.isa.semantics.amp import _halves_bad, _is_bad, _settle, _settle_partials
 from tile_emu.isa.semantics.bits import bits_float, float_bits
-from tile_emu.isa.semantics.float8 import f8_sums, narrow_four
+from tile_emu.isa.semantics.float8 import f8_sums
 from tile_emu.isa.semantics.floating import high_half, low_half
 from tile_emu.isa.semantics.fused import UNITS, fused_multiply_add
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import Shape, semantic
+from tile_emu.isa.semantics.rounding import narrow_four
 from tile_emu.jit import jit
 
 GROUP = Shape.GROUP
@@ -32,6 +34,7 @@ def _units(immediate):
 @jit(leaf=True)
 def slic_move(acc, first, units, pin0, pin1):
     """Everyone one stage on: the finished pair (float32) leaves, a partial pair enters; flags of the partials."""
+    outlined()
     out0 = acc[first]
     out1 = acc[first + 1]
     for u in range(first, first + units - 2):
@@ -44,6 +47,7 @@ def slic_move(acc, first, units, pin0, pin1):
 @jit(leaf=True)
 def f16_slic_set(acc, weights16, first, immediate, x0, x1, pin0, pin1):
     """One f16 position of one set; the finished pair (float32) and flags."""
+    outlined()
     units = _units(immediate)
     out0, out1, flags = slic_move(acc, first, units, pin0, pin1)
     a0 = np.float64(low_half(x0))
@@ -93,6 +97,7 @@ def f16v4hihoslic(acc, weights16, ctl, draw, x0, x1, p, immediate):
 @semantic("f16v4hihov4slic", GROUP, "f16 position of both sets, f16 partials in, f16 results out", macs=64)
 @jit(leaf=True)
 def f16v4hihov4slic(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
+    outlined()
     a0, a1, flags0 = f16_slic_set(acc, weights16, 0, immediate, x0, x1, low_half(p0), high_half(p0))
     b0, b1, flags1 = f16_slic_set(acc, weights16, 8, immediate, x0, x1, low_half(p1), high_half(p1))
     low, high = narrow_four(ctl, draw, a0, a1, b0, b1)
@@ -102,6 +107,7 @@ def f16v4hihov4slic(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
 @semantic("f8v8hihov4slic", GROUP, "f8 position of both sets, f16 partials in, f16 results out", macs=128)
 @jit(leaf=True)
 def f8v8hihov4slic(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immediate):
+    outlined()
     units = _units(immediate)
     bank = immediate & 3
     a0, a1, flags0 = slic_move(acc, 0, units, low_half(p0), high_half(p0))
@@ -115,6 +121,7 @@ def f8v8hihov4slic(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immed
 @jit(leaf=True)
 def _f32_products(acc, weights32, first, immediate, x):
     """acc += x * weight for one set; flags. L steps use the low words of the slots, U steps the high ones."""
+    outlined()
     row = (2 * (immediate & 3) + (1 if immediate & UPPER_STEP else 0)) * UNITS
     flags = 0
     for u in range(first, first + _units(immediate)):
@@ -127,6 +134,7 @@ def _f32_products(acc, weights32, first, immediate, x):
 @semantic("f32sisoslic", GROUP, "half a position: L moves and takes input 0; U takes input 1, gives +0 (inferred)")
 @jit(leaf=True)
 def f32sisoslic(acc, weights32, x, p0, p1, immediate):
+    outlined()
     out0 = out1 = np.float32(0.0)
     flags = 0
     if immediate & UPPER_STEP == 0:
@@ -138,6 +146,7 @@ def f32sisoslic(acc, weights32, x, p0, p1, immediate):
 @semantic("f32sisov2slic", GROUP, "f32 step of both sets: L moves set 0, U moves set 1; both multiply (inferred)")
 @jit(leaf=True)
 def f32sisov2slic(acc, weights32, x, p0, p1, immediate):
+    outlined()
     moving = 8 if immediate & UPPER_STEP else 0
     out0, out1, flags = slic_move(acc, moving, _units(immediate), bits_float(p0), bits_float(p1))
     flags |= _f32_products(acc, weights32, 0, immediate, bits_float(x))

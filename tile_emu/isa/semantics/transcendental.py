@@ -15,7 +15,8 @@ import numpy as np
 from tile_emu.isa.semantics.bits import bits_float, float_bits, widen
 from tile_emu.isa.semantics.doubles import bits_double, double_bits
 from tile_emu.isa.semantics.floating import F32_NAN, pack_halves
-from tile_emu.isa.semantics.registry import DIV0, INV, OFLO, Shape, semantic
+from tile_emu.isa.semantics.outlined import outlined
+from tile_emu.isa.semantics.registry import DIV0, EXTRA_TURN, INV, OFLO, Shape, semantic
 from tile_emu.isa.semantics.rounding import F16_NAN, NEAREST, f16_round
 from tile_emu.jit import jit
 
@@ -25,8 +26,6 @@ F32_INFINITY = 0x7F800000
 F32_SIGN = 0x80000000
 # The logarithm of zero keeps its infinity even in f16 (inferred: 10.1 against the general rule of 8.4).
 F16_LOG_OF_ZERO = 0xFC00
-# What a function adds to its result for every turn beyond its attribute ``turns``, besides the flags in bits 32..34.
-EXTRA_TURN = 1 << 40
 
 EXP, EXP2, SIGM, TANH, LN, LOG2 = range(6)
 
@@ -47,6 +46,7 @@ def _two_to(n):
 @jit(leaf=True)
 def _expm1_reduced(r):
     """e**r - 1 for abs(r) <= 0.35: Taylor series to r**13, remainder below 2**-57 of the result."""
+    outlined()
     tail = 1 / 6227020800.0
     tail = 1 / 479001600.0 + r * tail
     tail = 1 / 39916800.0 + r * tail
@@ -72,6 +72,7 @@ def _reduce(x):
 @jit(leaf=True)
 def _exponential(x):
     """e**x; the limits of 700 lie far outside every destination format."""
+    outlined()
     n, r = _reduce(min(max(x, -700.0), 700.0))
     return _two_to(n) * (1.0 + _expm1_reduced(r))
 
@@ -79,6 +80,7 @@ def _exponential(x):
 @jit(leaf=True)
 def _minus_expm1(x):
     """1 - e**x for x <= 0, accurate near 0."""
+    outlined()
     n, r = _reduce(max(x, -700.0))
     scale = _two_to(n)
     return (1.0 - scale) - scale * _expm1_reduced(r)
@@ -87,6 +89,7 @@ def _minus_expm1(x):
 @jit(leaf=True)
 def _log_parts(x):
     """(e, y) with ln x = e * ln 2 + y for a normal float64 x > 0, abs(y) <= 0.35."""
+    outlined()
     bits = double_bits(x)
     exponent = np.float64((bits >> 52) - 1023)
     m = bits_double((bits & (_HIDDEN - 1)) | (1023 << 52))
@@ -136,6 +139,7 @@ def _logistic(x):
 @jit(leaf=True)
 def function_value(which, x):
     """float64 value of a function at a float64 that is no NaN; logarithms need x > 0. Error below 2**-51 relative."""
+    outlined()
     if which == EXP:
         return _exponential(x)
     if which == EXP2:
@@ -158,6 +162,7 @@ def function_value(which, x):
 @jit(leaf=True)
 def f32_function(which, a):
     """One of the six functions of an f32 pattern, with flags."""
+    outlined()
     magnitude = a & 0x7FFFFFFF
     if magnitude > F32_INFINITY:
         return F32_NAN | INV
@@ -175,6 +180,7 @@ def f32_function(which, a):
 @jit(leaf=True)
 def f16_function(which, ctl, draw, a):
     """One of the six functions of an f16 pattern, with flags."""
+    outlined()
     magnitude = a & 0x7FFF
     if magnitude > 0x7C00:
         return F16_NAN | INV
@@ -189,6 +195,7 @@ def f16_function(which, ctl, draw, a):
 @jit(leaf=True)
 def f16v2_function(which, ctl, draw, a):
     """A function of both halves."""
+    outlined()
     low = f16_function(which, ctl, draw, a & 0xFFFF)
     return pack_halves(low, f16_function(which, ctl, draw >> 16, a >> 16))
 
@@ -268,6 +275,7 @@ def f16v2log2(ctl, draw, a):
 @jit(leaf=True)
 def f32_quotient(a, b):
     """a / b of f32 patterns, correctly rounded, with flags."""
+    outlined()
     dividend = a & 0x7FFFFFFF
     divisor = b & 0x7FFFFFFF
     if dividend > F32_INFINITY or divisor > F32_INFINITY:
@@ -307,6 +315,7 @@ def f32oox(a):
 @jit(leaf=True)
 def f32_root(a, reciprocal):
     """sqrt(a), or 1 / sqrt(a), of an f32 pattern, with flags."""
+    outlined()
     magnitude = a & 0x7FFFFFFF
     if magnitude > F32_INFINITY or (a & F32_SIGN and magnitude != 0):
         return F32_NAN | INV

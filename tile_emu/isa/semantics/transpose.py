@@ -7,6 +7,7 @@ and the use of ``f16v4stacc 0`` to reach A[4] and A[6], is not. Only bit 0 of th
 
 from tile_emu.isa.semantics.accumulators import CHAIN
 from tile_emu.isa.semantics.bits import bits_float, float_bits
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import Shape, semantic
 from tile_emu.jit import jit
 
@@ -16,6 +17,7 @@ GROUP = Shape.GROUP
 @jit(leaf=True)
 def _leave_chain(acc):
     """The first pair of set 0's staging chain, as words; the rest moves up, zeros follow."""
+    outlined()
     out0 = float_bits(acc[CHAIN])
     out1 = float_bits(acc[CHAIN + 1])
     for i in range(CHAIN, CHAIN + 6):
@@ -28,6 +30,7 @@ def _leave_chain(acc):
 @semantic("f16v4istacc", GROUP, "two rows of a 4x4 block in, a column of the previous block out")
 @jit(leaf=True)
 def f16v4istacc(acc, a0, a1, b0, b1, immediate):
+    outlined()
     out0, out1 = _leave_chain(acc)
     unit = immediate & 1
     acc[unit] = bits_float((a0 & 0xFFFF) | ((b0 & 0xFFFF) << 16))
@@ -40,6 +43,7 @@ def f16v4istacc(acc, a0, a1, b0, b1, immediate):
 @semantic("f16v4stacc", GROUP, "a column of the block out: 0 the first (others to the staging chain), 1 the second")
 @jit(leaf=True)
 def f16v4stacc(acc, immediate):
+    outlined()
     if immediate & 1:
         return _leave_chain(acc)
     for i in range(6):

@@ -22,7 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
-# The vectors that matter are written out (tile_emu.isa.semantics.fused); searching for more costs a tenth of the compile.
+# The vectors that matter are written out (tile_emu.isa.semantics.fused); searching for more costs a tenth of
+# the compile time.
 numba.config.LOOP_VECTORIZE = 0  # type: ignore[attr-defined]
 numba.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]
 

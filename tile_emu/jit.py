@@ -92,6 +92,22 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def _without_literals(dispatcher: Any) -> Any:
+    """Have calls from compiled code share one version of a function whatever constants they pass.
+
+    Numba otherwise compiles a version for every integer or boolean written in a call, a third of all versions here;
+    LLVM sees the constants anyway where a call is inlined.
+    """
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        plain = tuple(numba.types.unliteral(arg) for arg in args)
+        return template(plain, {name: numba.types.unliteral(arg) for name, arg in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) -> Any:
     """Compile a function with the project's flags and keep the result in the fingerprinted cache.
 
@@ -105,9 +121,9 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
             return target
         if inline:
             # Compiled only as part of a caller, which is what gets cached.
-            return numba.njit(forceinline=True, _nrt=False, **_FLAGS)(target)
+            return _without_literals(numba.njit(forceinline=True, _nrt=False, **_FLAGS)(target))
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
         # Numba hands a caller's flags down: said nothing, a function first called by an inline one is inlined as well.
-        return numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target)
+        return _without_literals(numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target))
 
     return decorate if function is None else decorate(function)

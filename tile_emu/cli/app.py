@@ -56,6 +56,17 @@ def kernels(as_json: Json = False) -> None:
     print_kernels(typer.main.get_command(run_app), as_json)
 
 
+@app.command()
+def isa(
+    mnemonics: Annotated[list[str] | None, typer.Argument(help="Instructions to describe; all without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What instructions do, their worker turns and encodings; where the meaning is inferred, it says so."""
+    from tile_emu.cli.isa import print_isa
+
+    print_isa(mnemonics or [], as_json)
+
+
 @run_app.callback()
 def run() -> None:
     """Run a kernel on an emulated chip and check its result."""

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import importlib.util
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -54,8 +55,8 @@ EXTRA_TURNS_SHIFT = @EXTRA_TURNS_SHIFT@
 '''
 
 
-def interpreter_source() -> str:
-    """Python source of both loops."""
+def interpreter_source(stepping: bool = False) -> str:
+    """Python source of both loops. ``stepping``: the variant that stops after a given number of instructions."""
     header = _HEADER.replace("@IMPORTS@", semantic_imports())
     for name in ("GET", "PUT"):
         header = header.replace(f"@{name}@", str(opcode_of(table().by_mnemonic[name.lower()][0])))
@@ -63,7 +64,23 @@ def interpreter_source() -> str:
     header = header.replace("@EXTRA_TURNS_SHIFT@", str(EXTRA_TURNS_SHIFT))
     header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
     supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 16))
-    return header + group_functions() + "\n\n" + WORKER_TEMPLATE + supervisor
+    worker = _with_steps(WORKER_TEMPLATE, stepping)
+    return header + group_functions() + "\n\n" + worker + _with_steps(supervisor, stepping)
+
+
+# What the stepping variant (tracing, debugging) does before each instruction; the ordinary one has nothing there.
+_STEP = """if counters[STEPS_LEFT] <= 0:
+    status = STEPPED
+    break
+counters[STEPS_LEFT] -= 1
+"""
+
+
+def _with_steps(template: str, stepping: bool) -> str:
+    """A loop template with its ``@STEP@`` mark replaced, at the indentation of the line behind it."""
+    before, after = template.split("@STEP@")
+    indent = after[: len(after) - len(after.lstrip())]
+    return before + (textwrap.indent(_STEP, indent) if stepping else "") + after
 
 
 def _version() -> str:
@@ -77,13 +94,14 @@ def _version() -> str:
 
 
 @functools.cache
-def interpreter() -> ModuleType:
-    """The module with the compiled ``run_worker`` and ``run_tile``."""
-    path = cache_directory() / "generated" / f"interpreter_{_version()}.py"
+def interpreter(stepping: bool = False) -> ModuleType:
+    """The module with the compiled ``run_worker`` and ``run_tiles``, or its stepping variant."""
+    name = "stepping" if stepping else "interpreter"
+    path = cache_directory() / "generated" / f"{name}_{_version()}.py"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write(interpreter_source().encode())
+            temporary.write(interpreter_source(stepping).encode())
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -131,9 +131,12 @@ def _sram(chip: Chip) -> tuple[int, ...]:
     return (memory.base, memory.size, offset, offset, repeat_mask, offset)
 
 
-def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Run some tiles until each stops for another reason than a page not decoded yet; their Status."""
-    run = interpreter().run_tiles
+def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], stepping: bool = False) -> NDArray[np.int64]:
+    """Run some tiles until each stops for another reason than a page not decoded yet; their Status.
+
+    ``stepping``: each tile executes at most counters[STEPS_LEFT] instructions.
+    """
+    run = interpreter(stepping).run_tiles
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     todo = np.arange(len(tiles))

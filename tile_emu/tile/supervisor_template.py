@@ -82,7 +82,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 status = ENDLESS
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
-            next_pc = pc + int64(code[p + U2])
+@STEP@            next_pc = pc + int64(code[p + U2])
             sources = int64(code[p + U14])
             while sources != 0:
                 t = max(t, ready[(sources & 31) - 1])

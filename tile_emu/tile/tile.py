@@ -17,6 +17,7 @@ from tile_emu.tile.csrspace import NO_SLOT, S_WORKER0_BASE
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
 from tile_emu.tile.state import TileArrays, run_tiles
+from tile_emu.tile.trace import TraceEntry, Tracer
 
 if TYPE_CHECKING:
     from tile_emu.asm import Code
@@ -33,6 +34,13 @@ class Run:
     cycles: int  # from the launch (workers) or the call (supervisor) to the end
     turns: list[int]  # bundles issued by each worker, in its last launch
     instructions: int  # workers and supervisor, both halves of a bundle counted
+    entries: tuple[TraceEntry, ...] | None = None  # what was executed, if the run was traced
+
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """Executed instructions and bundles in order. Raises UsageError if the run was not traced."""
+        if self.entries is None:
+            raise UsageError("this run was not traced: run it with trace=True")
+        return self.entries
 
 
 class Tile:
@@ -48,6 +56,7 @@ class Tile:
         self.arrays = TileArrays(self.chip, 1)
         self.symbols: dict[str, int] = {}
         self._lines: dict[int, str] = {}
+        self._tracer: Tracer | None = None
 
     # State.
 
@@ -143,18 +152,22 @@ class Tile:
 
     def _finish(self, before: NDArray[np.int64], wanted: Status) -> NDArray[np.int64]:
         arrays = self.arrays
-        status = int(run_tiles(arrays, np.zeros(1, np.int64))[0])
+        status = int(run_tiles(arrays, np.zeros(1, np.int64))[0]) if self._tracer is None else self._tracer.run()
         if status >= FIRST_FAULT:
             raise tile_fault(arrays, 0, status, self.symbols, self._lines)
         if status != wanted:
             raise UsageError(f"the code stopped in {Status(status).name} and cannot go on with one tile alone")
         return arrays.counters[0] - before
 
-    def run_workers(self, entry: str | int, vertex_base: int = 0, workers: Sequence[int] | None = None) -> Run:
+    def run_workers(
+        self, entry: str | int, vertex_base: int = 0, workers: Sequence[int] | None = None, trace: bool = False
+    ) -> Run:
         """Launch workers (all six unless named) at an entry with the same vertex state, until all have exited.
 
-        Cycles count from the launch to the last exit, that turn included. Raises TileFault, UsageError.
+        Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, at some ten
+        thousand a second. Raises TileFault, UsageError.
         """
+        self._tracer = Tracer(self.arrays, self.symbols, self._lines) if trace else None
         arrays = self.arrays
         chosen = sorted(set(range(layout.WORKERS) if workers is None else workers))
         if not chosen or chosen[0] < 0 or chosen[-1] >= layout.WORKERS:
@@ -169,7 +182,10 @@ class Tile:
         arrays.sup[0, layout.CYCLE] = last + 1
         used = arrays.counters[0] - before
         turns = [int(arrays.progress[0, w, layout.TURNS]) if w in chosen else 0 for w in range(layout.WORKERS)]
-        return Run(last + 1 - start, turns, int(used[layout.COUNT_INSTRUCTIONS]))
+        return Run(last + 1 - start, turns, int(used[layout.COUNT_INSTRUCTIONS]), self._entries())
+
+    def _entries(self) -> tuple[TraceEntry, ...] | None:
+        return None if self._tracer is None else tuple(self._tracer.entries)
 
     def _settle(self) -> int:
         """A cycle, multiple of 6, at which every earlier worker has exited and every result is ready."""
@@ -192,11 +208,13 @@ class Tile:
         arrays.sup[0, [layout.LAUNCH_CYCLE, layout.CYCLE]] = cycle
         own[layout.SUPERVISOR, layout.PC] = layout.RETURN_ADDRESS
 
-    def run_supervisor(self, entry: str | int, m: Mapping[int, int] | None = None) -> Run:
+    def run_supervisor(self, entry: str | int, m: Mapping[int, int] | None = None, trace: bool = False) -> Run:
         """Call a supervisor function with some main registers set, until it returns through $lr.
 
-        Cycles count from the issue of its first instruction to the cycle after its return took effect.
+        Cycles count from the issue of its first instruction to the cycle after its return took effect. ``trace`` as in
+        run_workers; what workers do stands where they were launched.
         """
+        self._tracer = Tracer(self.arrays, self.symbols, self._lines) if trace else None
         arrays = self.arrays
         before = arrays.counters[0].copy()
         start = self._settle()
@@ -208,7 +226,7 @@ class Tile:
         used = self._finish(before, Status.RETURNED)
         turns = [int(t) for t in arrays.progress[0, : layout.WORKERS, layout.TURNS]]
         instructions = int(used[layout.COUNT_INSTRUCTIONS] + used[layout.COUNT_SUPERVISOR])
-        return Run(int(arrays.sup[0, layout.CYCLE]) - start, turns, instructions)
+        return Run(int(arrays.sup[0, layout.CYCLE]) - start, turns, instructions, self._entries())
 
     def set_worker_base(self, worker: int, address: int) -> None:
         """Scratch area handed to a worker as $m12."""

@@ -49,7 +49,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             fetch = False
-        size = int64(code[p + U2])
+@STEP@        size = int64(code[p + U2])
         next_pc = pc + size
         if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR

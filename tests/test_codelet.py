@@ -62,6 +62,18 @@ def test_json(example: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) ->
     assert document["chip"] == "bow"
 
 
+def test_trace_and_profile(example: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every bundle is listed once, and the counts by source line add up to the turns."""
+    assert codelet(*example, "addHalf", "--trace", "--profile", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["trace"]) == sum(document["turns"])
+    assert sum(entry["turns"] for entry in document["profile"]) == sum(document["turns"])
+    assert all(".S:" in entry["line"] for entry in document["profile"])
+    assert codelet(*example, "addHalf", "--trace", "--profile") == 0
+    text = capsys.readouterr().out
+    assert "worker 5" in text and "exitz" in text and "turns  source line" in text
+
+
 def test_one_worker_from_an_object_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "copy.s").write_text(".globl copy\n" + COPY)
     assert run(["asm", str(tmp_path / "copy.s"), "-o", str(tmp_path / "copy.o")]) == 0

@@ -1,5 +1,7 @@
 """Traced runs: the same results and cycles as untraced ones, and every bundle told."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def test_every_bundle_of_a_worker_is_listed_with_its_changes():
     assert [entry.text.strip("{ ").split()[0] for entry in entries[:5]] == ["setzi", "rpt", "add", "add", "brnzdec"]
     assert len(entries) == run.turns[2] == 11
     assert {entry.context for entry in entries} == {"worker 2"}
-    assert [b.cycle - a.cycle for a, b in zip(entries, entries[1:])] == [6] * 10
+    assert [b.cycle - a.cycle for a, b in pairwise(entries)] == [6] * 10
     assert entries[0].place == "work" and entries[0].changes == ("$m0 0x0 -> 0x3",)
     half = {c.split()[0]: c.split()[-1] for c in entries[2].changes}
     assert half == {"$m0": "0x7", "$a0": hex(0x3FC00000), "$a1": hex(0xC0000000)}

@@ -339,8 +339,8 @@ def _converted(what: str, data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[A
         return real.astype(dtype)
 
 
-def run_codelet(code: Code, entry: str, state: State, chip: Chip) -> CodeletRun:
-    """Run the codelet on a fresh tile. Raises TileFault, UsageError."""
+def run_codelet(code: Code, entry: str, state: State, chip: Chip, trace: bool = False) -> CodeletRun:
+    """Run the codelet on a fresh tile, with ``trace`` recording every bundle. Raises TileFault, UsageError."""
     from tile_emu.tile import Tile
 
     tile = Tile(chip)
@@ -353,9 +353,9 @@ def run_codelet(code: Code, entry: str, state: State, chip: Chip) -> CodeletRun:
         for worker in range(chip.worker_contexts):
             tile.set_worker_base(worker, state.scratch)
     if state.kind == "worker":
-        run = tile.run_workers(entry, vertex_base=state.address, workers=list(state.workers))
+        run = tile.run_workers(entry, vertex_base=state.address, workers=list(state.workers), trace=trace)
     else:
-        run = tile.run_supervisor(entry, m={0: state.address, **state.registers})
+        run = tile.run_supervisor(entry, m={0: state.address, **state.registers}, trace=trace)
     return CodeletRun(
         run=run,
         worker_cycles=tuple(turns * chip.timing.worker_turn for turns in run.turns),

@@ -150,12 +150,14 @@ def codelet(
     include: Include = None,
     define: Define = None,
     chip: Annotated[str, typer.Option(help="Chip whose tile runs it, see `tile-emu chips`.")] = "ipu21",
+    trace: Annotated[bool, typer.Option("--trace", help="List every executed bundle with what it changed.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Count executions of each source line.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md)."""
     from tile_emu.cli.codelet import print_codelet
 
-    print_codelet(sources, entry, state, include or [], define or [], chip, as_json)
+    print_codelet(sources, entry, state, include or [], define or [], chip, as_json, trace, profile)
 
 
 @app.command()

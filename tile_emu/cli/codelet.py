@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -31,8 +32,13 @@ def print_codelet(
     define: Sequence[str],
     chip_name: str,
     as_json: bool,
+    trace: bool = False,
+    profile: bool = False,
 ) -> None:
-    """Assemble, run, print, and write the arrays that are to be saved."""
+    """Assemble, run, print, and write the arrays that are to be saved.
+
+    ``trace`` lists every executed bundle, ``profile`` how often each source line was executed.
+    """
     chip = load_chip(chip_name)
     code = _load(sources, chip, include, define)
     if entry not in code.symbols:
@@ -43,14 +49,31 @@ def print_codelet(
         require_writable(path)
     with Progress() as progress:
         progress.watch_compiler()
-        result = run_codelet(code, entry, state, chip)
+        result = run_codelet(code, entry, state, chip, trace or profile)
     for name, path in saved.items():
         with replacing(path) as file:
             np.save(file, result.arrays[name])
     if as_json:
-        print(json.dumps(_document(chip, entry, state, result)))
-    else:
-        _print(state, result)
+        document = _document(chip, entry, state, result)
+        if trace:
+            document["trace"] = [dataclasses.asdict(step) for step in result.run.trace()]
+        if profile:
+            document["profile"] = [{"line": line, "turns": turns} for line, turns in _profile(result)]
+        print(json.dumps(document))
+        return
+    for step in result.run.trace() if trace else ():
+        print(step)
+    _print(state, result)
+    if profile:
+        print("turns  source line (supervisor instructions count one)")
+        for line, turns in _profile(result):
+            print(f"{turns:>5}  {line}")
+
+
+def _profile(result: CodeletRun) -> list[tuple[str, int]]:
+    from tile_emu.tile.trace import turns_by_line
+
+    return turns_by_line(result.run.trace())
 
 
 def _load(sources: Sequence[Path], chip: Chip, include: Sequence[Path], define: Sequence[str]) -> Code:

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tile_emu.asm import assemble
 from tile_emu.chips import load_chip
 from tile_emu.errors import TileEmuError, TileFault, UsageError
 from tile_emu.graph import Codelet, Graph, Pointer
 from tile_emu.machine import Machine
+from tile_emu.tile import Tile, layout
 
 FIELDS = ("data", "count")
 
@@ -232,3 +234,19 @@ def test_wrong_tile_and_thread_counts():
         Machine("bow", 1473)
     with pytest.raises(UsageError, match="0 threads"):
         Machine("bow", 4, threads=0)
+
+
+def test_sans_answers_a_barrier_before_the_tile_waits_for_it():
+    tile = Tile("bow")
+    tile.load(assemble(text=".supervisor\nstart:\n    nop\n    sans 0\n    delay 99\n    sync 1\n    br $m10\n"))
+    with pytest.raises(UsageError, match="BARRIER"):
+        tile.run_supervisor("start")
+    # nop at 0, sans at 1, a delay of 100 cycles at 2, sync 1 at 102: the barrier counts the tile as there since 1.
+    assert tile.arrays.sup[0, layout.ARRIVAL] == 1
+    assert tile.arrays.sup[0, layout.CYCLE] == 103
+
+
+def test_sync_1_without_sans_does_not_wait():
+    tile = Tile("bow")
+    tile.load(assemble(text=".supervisor\nstart:\n    sync 1\n    br $m10\n"))
+    assert tile.run_supervisor("start").cycles == 1 + tile.chip.timing.supervisor.taken_branch

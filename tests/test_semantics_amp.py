@@ -18,7 +18,7 @@ from tests.programs import (
     NANOO,
     Start,
     any_f16,
-    emulate_or_skip,
+    emulate,
     f16_words,
     f32_bits,
     finite_f16,
@@ -88,7 +88,7 @@ def test_exact_and_double_models_agree_on_typical_data(steps: list[str], seed: i
 def test_sums_of_any_spread_are_rounded_closely(seed: int) -> None:
     """Over the whole f16 range the double model may miss the exact rounding, by no more than its own 2**-53."""
     start = amp_state(random.Random(seed), True, wide=True)
-    tile = emulate_or_skip("f16v4sisoamp $a4:5,$a0:1,$a2:3,TAMP_F16V4_E4_P1", start, workers=range(6))
+    tile = emulate("f16v4sisoamp $a4:5,$a0:1,$a2:3,TAMP_F16V4_E4_P1", start, workers=range(6))
     for worker in range(6):
         x = [fp.decode(bits, F16).value for word in start.a[worker][:2] for bits in (word & 0xFFFF, word >> 16)]
         for unit in range(8):
@@ -240,7 +240,7 @@ def test_slim_convolution_vector() -> None:
     start = Start(cwei=[[0x3C00] * 4 for _ in range(64)])
     start.a[0][:2] = f16_words(1, 1, 1, 1)
     body = "f16v4sisoslic $a4:5,$a0:1,$azeros,TSLIC_F16V4_1x4_W0\n" * 6
-    tile = emulate_or_skip(body, start)
+    tile = emulate(body, start)
     assert tile.arf[0, 4:6].view(np.float32).tolist() == [16, 16]
 
 

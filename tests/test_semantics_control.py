@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.programs import Start, any_word, emulate_or_skip, new_tile, run_both, seeds, text_of
+from tests.programs import Start, any_word, emulate, new_tile, run_both, seeds, text_of
 from tile_emu.errors import TileFault
 
 CONDITIONS = ["brz", "brnz", "brneg", "brpos", "brnzdec"]
@@ -165,27 +165,27 @@ def test_seed_vector() -> None:
 
 def test_random_words_vector() -> None:
     body = "setzi $a0,1\nuput $PRNG_SEED,$a0\nurand64 $a0:1\nurand64 $a2:3\nurand64 $a4:5"
-    words = emulate_or_skip(body).arf[0, :6].tolist()
+    words = emulate(body).arf[0, :6].tolist()
     draws = [words[i] | words[i + 1] << 32 for i in (0, 2, 4)]
     assert draws == [0xFFFFBFFE00003FF9, 0x0F023FE1F0F3BFDE, 0x2FA045DDD037BDD8]
 
 
 def test_cycle_counter_moves_six_a_turn() -> None:
-    tile = emulate_or_skip("get $m0,$COUNT_L\nnop\nnop\nget $m1,$COUNT_L")
+    tile = emulate("get $m0,$COUNT_L\nnop\nnop\nget $m1,$COUNT_L")
     assert int(tile.mrf[0, 1]) - int(tile.mrf[0, 0]) == 3 * 6
 
 
 def test_trap_stops_on_itself() -> None:
     for number, kind in ((0, "PBRK0"), (1, "PBRK1")):
         with pytest.raises(TileFault) as caught:
-            emulate_or_skip(f"setzi $m0,1\ntrap {number}")
+            emulate(f"setzi $m0,1\ntrap {number}")
         assert (caught.value.kind, caught.value.pc) == (kind, 0x4C004)
 
 
 @pytest.mark.parametrize("word", ["0x7fffffff", "0xffffffff"])
 def test_undefined_encoding(word: str) -> None:
     with pytest.raises(TileFault) as caught:
-        emulate_or_skip(f".long {word}\n.long {word}")
+        emulate(f".long {word}\n.long {word}")
     assert caught.value.kind == "INVALID_INSTR"
 
 

@@ -17,7 +17,9 @@ from tile_emu.tile.engine import interpreter
 from tile_emu.tile.layout import Status
 from tile_emu.tile.sram import allocate_sram
 
-ENDLESS_LIMIT = 1 << 40  # turns or supervisor instructions in one uninterrupted run before it counts as endless
+# Turns of one launch, or supervisor instructions between two stops, before a program counts as endless: some seconds of
+# chip time, and a fault the user sees after some ten seconds instead of a command that never returns.
+ENDLESS_LIMIT = 1 << 30
 LOG_CAPACITY = 256
 _UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
 

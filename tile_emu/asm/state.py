@@ -42,7 +42,6 @@ class State:
         self._numbers: dict[str, int] = {}
         self._local: dict[str, int] = {}
         self._set: dict[str, Node] = {}  # latest .set of a symbol
-        self._equated: set[str] = set()
         self._depth = 0
         self.section_number = 0
         self.previous_section = 0

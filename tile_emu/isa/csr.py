@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UPPER_SPACE_START = 256  # uget / uput address a register by its index minus this
-CWEI_PREFIX = "CWEI_"
 
 
 @dataclass(frozen=True, slots=True)

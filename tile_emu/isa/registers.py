@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MRF_SIZE = 16  # encodable numbers; m12..m15 are special
-ARF_SIZE = 16  # encodable numbers; a0..a7 have storage
-
 MZERO = 15
 AZERO = 15
 AZEROS = 14  # first register of the zero pair

@@ -28,7 +28,7 @@ class MemoryBranch(BranchBase):
     def _read(self, size: int) -> str:
         return f"int64(mem{8 * size}[o >> {size.bit_length() - 1}])"
 
-    def _load_into(self, destination: Operand, size: int, from_memory: str = "") -> list[str]:
+    def _load_into(self, destination: Operand, size: int) -> list[str]:
         """Read at offset o and write an MRF register, or hold words back for the ARF."""
         if destination.meaning.file == "m":
             return self.write_mrf(destination, f"{self.call}({self._read(size)})")

@@ -7,15 +7,9 @@ NaNs have their own rules in :mod:`tile_emu.isa.semantics.floating`; here a NaN 
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 from tile_emu.jit import DISABLED, jit
-
-
-def _plain_float_bits(value: Any) -> int:
-    return int(struct.unpack("<I", struct.pack("<f", value))[0])
-
 
 if DISABLED:
     import numpy as np
@@ -35,10 +29,6 @@ if DISABLED:
     def narrow(value: Any) -> Any:
         """f16 pattern nearest (ties to even) to a float32; overflow gives the infinity pattern."""
         return int(np.float16(value).view(np.uint16))
-
-    def narrow_double(value: Any) -> Any:
-        """float32 nearest to a float64."""
-        return np.float32(value)
 
 else:
     import llvmlite.binding as llvm

@@ -75,8 +75,9 @@ class ConvolutionLayer:
 class MatmulLayer:
     """``groups`` products C[m, n] = A[m, k] . B[k, n] with an optional bias of n and an activation.
 
-    ``trained``: B is a weight (then ``groups`` is 1), not an activation. ``b_transposed``: B lies in memory as [n, k]. ``weight_names`` and
-    ``bias_names``: what files of trained weights call B (as [n, k], several are put side by side along n) and the bias.
+    ``trained``: B is a weight (then ``groups`` is 1), not an activation. ``b_transposed``: B lies in memory as [n, k].
+    ``weight_names`` and ``bias_names``: what files of trained weights call B (as [n, k]; several are put side by side
+    along n) and the bias.
     """
 
     name: str

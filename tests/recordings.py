@@ -31,4 +31,7 @@ def small_recording() -> Recording:
         amp=column([40, 20, 0, 0], [0, 0, 0, 0], [0, 15, 0, 0]),
         sent=column([100, 0, 50, 0], [0, 0, 0, 0]),
         received=column([0, 100, 100, 50], [0, 0, 0, 0]),
+        send_cycles=column([50, 0, 50, 0], [0, 0, 0, 0]),
+        receive_cycles=column([0, 50, 50, 50], [0, 0, 0, 0]),
+        exchange_busy=column([50, 50, 70, 50], [0, 0, 0, 0]),
     )

@@ -169,10 +169,16 @@ def test_rows_deliver_exactly_what_was_asked(groups):
     done = run_log(SMALL, rows, memory, t)
     assert np.array_equal(memory, expected)
     stores = np.array([line[:2] for line in lines])
+    leaving: dict[int, set[int]] = {tile: set() for tile in rows}
+    for tile, words in rows.items():
+        for kind, event, _, count, _ in oracle.log_of(words):
+            leaving[tile].update(range(event, event + count) if kind == 1 else ())
     for tile in rows:
         mine = stores[stores[:, 1] == tile, 0]
         assert done.received[tile] == mine.size
         assert done.last_store[tile] == (mine.max() if mine.size else -1)
+        assert (done.send_cycles[tile], done.receive_cycles[tile]) == (len(leaving[tile]), mine.size)
+        assert done.busy_cycles[tile] == len(leaving[tile] | set(mine.tolist()))
         assert done.sent[tile] == t.words[t.source_tile == tile].sum()
         assert emitted.events[tile] == oracle.decode(rows[tile])[-1][0]
     assert plan.horizon <= emitted.events.max() <= max(plan.horizon, 6)

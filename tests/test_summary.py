@@ -29,6 +29,8 @@ def test_phases_by_superstep() -> None:
     assert recording.sync_cycles.tolist() == [45, 45]
     assert recording.exchange_cycles.tolist() == [100, 0]
     assert recording.cycles == 500
+    assert recording.wait_cycles.tolist() == [[45, 55, 65, 45], [45, 95, 85, 55]]
+    assert recording.exchange_idle.tolist() == [[50, 50, 30, 50], [0, 0, 0, 0]]
 
 
 def test_figures() -> None:

@@ -181,6 +181,8 @@ class Machine:
         arrays.scsr[:, S_INCOMING_DELTA] = pointer - arrays.scsr[:, S_INCOMING_BASE].astype(np.int32)
         arrays.forget_code(self._wrote_code(moved.received, pointer))
         record.sent[phase], record.received[phase] = moved.sent, moved.received
+        record.send_cycles[phase], record.receive_cycles[phase] = moved.send_cycles, moved.receive_cycles
+        record.exchange_busy[phase] = moved.busy_cycles
 
     def _check_rows_outlast(self, name: str, last_store: NDArray[np.int32], release: int) -> None:
         """A tile may not look at memory or leave for good while words still arrive (exchange rules R8, R12)."""

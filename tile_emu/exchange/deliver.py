@@ -28,10 +28,18 @@ from tile_emu.jit import jit
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """What an exchange moved. sent and received: int64[tiles] words; last_store: int32[tiles] event, -1 if none."""
+    """What an exchange moved, by tile.
+
+    ``sent`` and ``received``: int64[tiles] words. ``send_cycles``, ``receive_cycles``, ``busy_cycles``: int64[tiles]
+    cycles in which an item left, in which one was stored, and in which at least one of the two happened.
+    ``last_store``: int32[tiles] event, -1 if none.
+    """
 
     sent: I64
     received: I64
+    send_cycles: I64
+    receive_cycles: I64
+    busy_cycles: I64
     last_store: I32
 
 
@@ -131,10 +139,36 @@ def _check_forwarding(sends: Sends, block: I64) -> None:
         )
 
 
+@jit(inline=True)
+def _end(block, b):  # type: ignore[no-untyped-def]
+    """Event after the last store of block b."""
+    return block[6, b] + block[2, b] // block[7, b]
+
+
+@jit
+def _overlaps(tile, event, items, block, out):  # type: ignore[no-untyped-def]
+    """Cycles per tile in which an item leaves and another is stored; runs are in order of tile and event."""
+    b, blocks = 0, block.shape[1]
+    for i in range(tile.size):
+        end = event[i] + items[i]
+        while b < blocks and (block[0, b] < tile[i] or (block[0, b] == tile[i] and _end(block, b) <= event[i])):
+            b += 1
+        k = b
+        while k < blocks and block[0, k] == tile[i] and block[6, k] < end:
+            out[tile[i]] += min(end, _end(block, k)) - max(event[i], block[6, k])
+            k += 1
+
+
 def _summary(tiles: int, sends: Sends, block: I64) -> Delivery:
-    sent = np.bincount(sends.tile, np.where(sends.sctl & 3, sends.words, 0), tiles).astype(np.int64)
+    live = sends.sctl & 3 != 0
+    tile, words = sends.tile[live], sends.words[live]
+    items = words // sends.per_event[live]
+    sent, send_cycles = (np.bincount(tile, amount, tiles).astype(np.int64) for amount in (words, items))
     received = np.bincount(block[DEST], block[WORDS], tiles).astype(np.int64)
+    receive_cycles = np.bincount(block[DEST], block[WORDS] // block[PER_EVENT], tiles).astype(np.int64)
+    both = np.zeros(tiles, dtype=np.int64)
+    _overlaps(tile, sends.event[live], items, block, both)
     last = np.full(tiles, -1, dtype=np.int32)
     end = np.flatnonzero(np.diff(block[DEST], append=-1))  # a tile's blocks are in the order of their stores
     last[block[DEST, end]] = (block[STORED_AT] + (block[WORDS] - 1) // block[PER_EVENT])[end]
-    return Delivery(sent, received, last)
+    return Delivery(sent, received, send_cycles, receive_cycles, send_cycles + receive_cycles - both, last)

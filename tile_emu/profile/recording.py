@@ -20,7 +20,10 @@ from tile_emu.profile.atomic import replacing
 I64 = npt.NDArray[np.int64]
 
 # Columns by shape; B barriers, C compute phases, T tiles.
-_BARRIER_BY_TILE = ("arrival", "row_end", "sent", "received")
+_BARRIER_BY_TILE = (
+    *("arrival", "row_end", "sent", "received"),
+    *("send_cycles", "receive_cycles", "exchange_busy"),
+)
 _COMPUTE_BY_TILE = ("turns", "worker_busy", "supervisor_instructions", "instructions", "amp")
 
 
@@ -47,6 +50,9 @@ class Recording:
     amp: I64  # [C, T] AMP instructions
     sent: I64  # [B, T] words put on the fabric
     received: I64  # [B, T] words stored from the fabric
+    send_cycles: I64  # [B, T] cycles in which an item (one word, or two) left
+    receive_cycles: I64  # [B, T] cycles in which an item was stored
+    exchange_busy: I64  # [B, T] cycles in which an item left or was stored
 
     def __post_init__(self) -> None:
         computes, barriers = len(self.compute_names), len(self.exchange_names)
@@ -107,6 +113,16 @@ class Recording:
     def exchange_cycles(self) -> I64:
         """[B] chip level: from the release until the last tile left its row."""
         return self.exchange_end - self.release
+
+    @property
+    def wait_cycles(self) -> I64:
+        """[B, T] from the tile's arrival at the barrier to its release."""
+        return self.release[:, None] - self.arrival
+
+    @property
+    def exchange_idle(self) -> I64:
+        """[B, T] from the release until the last tile left the exchange: cycles without a send or a store."""
+        return self.exchange_cycles[:, None] - self.exchange_busy
 
     def save(self, path: Path) -> None:
         """Write as ``.npz``; the file appears whole or not at all."""

@@ -22,7 +22,8 @@ MIN_POSITIONS = 4  # per worker; the pipeline of the matmul codelets is that lon
 UNROLLED = 4  # launches in the supervisor's loop
 
 
-def _records(record: tuple[str, ...]) -> tuple[str, ...]:
+def worker_records(record: tuple[str, ...]) -> tuple[str, ...]:
+    """Field names of a vertex state that holds one record for each worker."""
     return tuple(f"{name}{worker}" for worker in range(WORKERS) for name in record)
 
 
@@ -58,7 +59,7 @@ class MatmulCodelet:
 
     def _codelet(self, entry: str, summary: str) -> Codelet:
         name = f"{self.name}_{entry}"
-        fields = (*_records(_STREAM_RECORD), *_STREAM_TAIL)
+        fields = (*worker_records(_STREAM_RECORD), *_STREAM_TAIL)
         return Codelet(name, HERE / f"{self.name}.S", name, fields, summary)
 
     @property
@@ -109,5 +110,5 @@ def reduce_codelet(out_bytes: int) -> ReduceCodelet:
     """The codelet that adds partial sums of ``out_bytes`` (2: f16, 4: f32)."""
     name = {2: "reduce_f16", 4: "reduce_f32"}[out_bytes]
     summary = "sum of the own and the received partial sums"
-    codelet = Codelet(name, HERE / f"{name}.S", name, _records(_REDUCE_RECORD), summary)
+    codelet = Codelet(name, HERE / f"{name}.S", name, worker_records(_REDUCE_RECORD), summary)
     return ReduceCodelet(codelet, 11, {2: 8, 4: 6}[out_bytes])

@@ -53,11 +53,8 @@ def matmul_cycles(codelet: MatmulCodelet, chip: Chip, positions: Int, k_groups: 
 
 def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) -> Int:
     """Tile cycles of one reduction vertex over ``nbytes`` of sums and ``rows`` received rows, call to return."""
-    timing = chip.timing.supervisor
     columns = ceil_div(ceil_div(nbytes, COLUMN), WORKERS)
-    turns = codelet.base_turns + columns * (rows + codelet.column_turns)
-    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
-    return timing.result_latency + chip.timing.worker_turn * turns + after
+    return launch_cycles(chip, codelet.base_turns + columns * (rows + codelet.column_turns))
 
 
 # Words of the busiest receiver to events of the longest row: paths, gaps and the drain. Inferred from the scheduler's
@@ -71,3 +68,10 @@ def exchange_cycles(chip: Chip, words: Int) -> Int:
     timing = chip.timing
     fixed = timing.supervisor.put + timing.sync_release + 2 * timing.supervisor.taken_branch + ROW_FIXED
     return np.where(words > 0, fixed + np.ceil(ROW_SLACK * words), 0)
+
+
+def launch_cycles(chip: Chip, turns: Int) -> Int:
+    """Tile cycles, call to return, of a vertex that launches its workers once, the busiest taking ``turns``."""
+    timing = chip.timing.supervisor
+    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
+    return timing.result_latency + chip.timing.worker_turn * turns + after

@@ -100,6 +100,28 @@ def matmul(
 
 
 @app.command()
+def exchange(
+    pattern: Annotated[
+        str, typer.Argument(help="p2p, broadcast, gather, scatter, all-to-all, random or transpose.", metavar="PATTERN")
+    ],
+    nbytes: Annotated[int, typer.Option("--bytes", help="Bytes per tile, a multiple of 4.")],
+    chip: Annotated[str, typer.Option(help="Chip name, see `tile-emu chips`.")] = "bow",
+    tiles: Annotated[int | None, typer.Option(help="Tiles that take part; default: all of the chip.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the words and of the random pattern.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Schedule a traffic pattern, run its rows on the chip, check every word; cycles against the bound.
+
+    Exit status: 0 when every word arrived where it should, 1 when not or the run fails, 2 for a usage error.
+    """
+    from tile_emu.cli.exchange import Options, run_exchange
+
+    right = run_exchange(Options(pattern, nbytes, chip, tiles, seed, threads, as_json))
+    raise typer.Exit(0 if right else 1)
+
+
+@app.command()
 def disasm(
     file: Annotated[Path | None, typer.Argument(help="Object file or executable.")] = None,
     words: Annotated[

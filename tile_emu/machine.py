@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import IllegalExchange, TileEmuError, TileFault, UsageError
 from tile_emu.exchange.deliver import deliver
+from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
 from tile_emu.tile import layout
+from tile_emu.tile.counting import ExecutionCounter
 from tile_emu.tile.csrspace import S_INCOMING_BASE, S_INCOMING_DELTA, S_INCOMING_MUX
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
@@ -90,7 +92,11 @@ class Machine:
             raise UsageError("no image is loaded")
         image = self.image
         barriers = len(image.exchanges)
-        record = Recording.zeros(self.chip, self.tiles, image.compute_names, image.exchange_names, TIMING_MODEL)
+        code = image.shared_words()
+        names = image.compute_names, image.exchange_names
+        record = Recording.zeros(self.chip, self.tiles, *names, TIMING_MODEL, words=len(code))
+        counter = ExecutionCounter(self.chip.architecture, code)
+        self.arrays.count_words(len(code))
         counted = np.zeros((self.tiles, layout.COUNTERS), np.int64)
         start = self._settle()
         # Compile, or load from the cache, once and not in every thread.
@@ -100,7 +106,7 @@ class Machine:
                 if progress is not None:
                     progress("running", phase / (barriers + 1))
                 at_host = self._compute(pool)
-                self._count(record, phase, counted)
+                self._count(record, phase, counted, counter)
                 if at_host:
                     if phase != barriers:
                         raise TileEmuError(f"the program ended before exchange {phase} of {barriers}")
@@ -199,12 +205,18 @@ class Machine:
         """Tiles whose store pointer ended in executable memory, so that code may have been overwritten."""
         return np.flatnonzero((received > 0) & (pointer <= self.chip.memory.interleaved_base))
 
-    def _count(self, record: Recording, phase: int, counted: NDArray[np.int64]) -> None:
+    def _count(self, record: Recording, phase: int, counted: NDArray[np.int64], counter: ExecutionCounter) -> None:
         """Put what the counters gained since the last call into compute phase ``phase``."""
-        gained = self.arrays.counters - counted
+        gained = self.arrays.counters[:, : layout.COUNTERS] - counted
         counted += gained
         record.turns[phase] = gained[:, layout.COUNT_TURNS]
         record.worker_busy[phase] = gained[:, layout.COUNT_BUSY]
         record.supervisor_instructions[phase] = gained[:, layout.COUNT_SUPERVISOR]
         record.instructions[phase] = gained[:, layout.COUNT_INSTRUCTIONS] + gained[:, layout.COUNT_SUPERVISOR]
-        record.amp[phase] = gained[:, layout.COUNT_AMP]
+        record.launches[phase] = gained[:, layout.COUNT_LAUNCHES]
+        record.worker_turns[phase] = gained[:, layout.COUNT_WORKER : layout.COUNT_WORKER + layout.WORKERS]
+        done = counter.take(self.arrays.counters)
+        for column, values in zip(WORK, done.work.T):
+            getattr(record, column)[phase] = values
+        record.executions[phase], record.extra_turns[phase] = done.executions, done.extra_turns
+        record.supervisor_executions[phase] = done.supervisor

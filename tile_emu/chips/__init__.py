@@ -3,6 +3,6 @@
 Every figure's source stands beside it in the TOML; a figure worked out rather than published is marked inferred there.
 """
 
-from tile_emu.chips.chip import Chip, Exchange, Memory, SupervisorTiming, Timing, chip_names, load_chip
+from tile_emu.chips.chip import Chip, Exchange, Memory, SupervisorTiming, Timing, chip_from, chip_names, load_chip
 
-__all__ = ["Chip", "Exchange", "Memory", "SupervisorTiming", "Timing", "chip_names", "load_chip"]
+__all__ = ["Chip", "Exchange", "Memory", "SupervisorTiming", "Timing", "chip_from", "chip_names", "load_chip"]

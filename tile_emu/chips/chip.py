@@ -103,6 +103,12 @@ def load_chip(name: str) -> Chip:
     return _build(Chip, tomllib.loads(text))
 
 
+def chip_from(data: dict[str, Any]) -> Chip:
+    """The chip of a plain dict as ``dataclasses.asdict`` makes it; TypeError for missing or unknown keys."""
+    chip: Chip = _build(Chip, data)
+    return chip
+
+
 _NESTED = {"memory": Memory, "timing": Timing, "exchange": Exchange, "supervisor": SupervisorTiming}
 
 

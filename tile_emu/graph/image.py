@@ -54,7 +54,9 @@ class MemoryMap:
     """Where variables and code lie. Variable blocks i32[k], sorted by (tile, address); empty shards are left out.
 
     ``shared_bytes``: codelets, the same on every tile; ``program_bytes``, ``row_bytes``, ``state_bytes`` i64[tiles];
-    ``row_address`` i32[exchanges, tiles], 0 = the tile has no row there.
+    ``row_address`` i32[exchanges, tiles], 0 = the tile has no row there. ``computes`` bool[stretches between barriers,
+    names]: variables that vertices point to; ``reads`` and ``writes`` bool[exchanges, names]: those that an exchange
+    reads and writes; ``hosts`` bool[names]: those that the host reads or writes.
     """
 
     names: tuple[str, ...]
@@ -68,6 +70,10 @@ class MemoryMap:
     row_bytes: I64
     state_bytes: I64
     row_address: I32
+    computes: NDArray[np.bool_]
+    reads: NDArray[np.bool_]
+    writes: NDArray[np.bool_]
+    hosts: NDArray[np.bool_]
 
     def code_bytes(self) -> I64:
         """i64[tiles]: codelets, supervisor program, rows and vertex states."""
@@ -124,6 +130,15 @@ class Image:
     def exchange_names(self) -> tuple[str, ...]:
         """Names of the exchanges in program order."""
         return tuple(name for name, _ in self.exchanges)
+
+    def shared_words(self) -> U32:
+        """The code that all tiles share, from the start of SRAM, as u32 words; zero where there is none."""
+        base = self.chip.memory.base
+        end = max((address + words.nbytes for address, words in self.shared), default=base)
+        code = np.zeros((end - base) // 4, np.uint32)
+        for address, words in self.shared:
+            code[(address - base) // 4 :][: len(words)] = words
+        return code
 
     def fill(self, memory: NDArray[np.uint8]) -> None:
         """Write all code and vertex states into ``memory`` u8[tiles, size]."""

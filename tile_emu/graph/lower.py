@@ -11,7 +11,7 @@ import numpy as np
 from tile_emu.chips import Chip
 from tile_emu.errors import UsageError
 from tile_emu.graph import program
-from tile_emu.graph.computeset import ComputeSet, VertexBatch
+from tile_emu.graph.computeset import ComputeSet, PointerField, VertexBatch
 from tile_emu.graph.copies import ExchangePhase, Fragments
 from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.image import Image, LineTable, MemoryMap
@@ -254,7 +254,28 @@ def _memory_map(graph: Graph, layout: program.TileLayout, shared: int, address: 
         row_bytes=layout.state_at - layout.rows_at,
         state_bytes=layout.end - layout.state_at,
         row_address=layout.row_address,
+        **_uses(graph),
     )
+
+
+def _uses(graph: Graph) -> dict[str, Bool]:
+    """Which variables every compute stretch and exchange touches, see MemoryMap."""
+    barriers, count = sum(isinstance(step, ExchangePhase) for step in graph.program), len(graph.variables)
+    computes = np.zeros((barriers + 1, count), bool)
+    reads, writes = np.zeros((barriers, count), bool), np.zeros((barriers, count), bool)
+    at = 0
+    for step in graph.program:
+        if isinstance(step, ExchangePhase):
+            for copies in step.batches:
+                reads[at, copies.source.index] = writes[at, copies.dest.index] = True
+            at += 1
+            continue
+        for batch in step.batches:
+            touched = [value.variable.index for value in batch.values if isinstance(value, PointerField)]
+            computes[at, touched] = True
+    hosts = np.zeros(count, bool)
+    hosts[[view.variable.index for view in graph.tensors.values()]] = True
+    return {"computes": computes, "reads": reads, "writes": writes, "hosts": hosts}
 
 
 def _compute_names(graph: Graph) -> tuple[str, ...]:

@@ -6,25 +6,37 @@ words). Every cycle figure is a tile clock cycle counted from the start of the p
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
+import typing
 import zipfile
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tile_emu.chips import Chip, load_chip
+from tile_emu.chips import Chip, chip_from, load_chip
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing
 
 I64 = npt.NDArray[np.int64]
 
-# Columns by shape; B barriers, C compute phases, T tiles.
-_BARRIER_BY_TILE = (
-    *("arrival", "row_end", "sent", "received"),
-    *("send_cycles", "receive_cycles", "exchange_busy"),
-)
-_COMPUTE_BY_TILE = ("turns", "worker_busy", "supervisor_instructions", "instructions", "amp")
+# Raised when a column is added or changes its meaning. 1: without per-worker turns, work and execution counts.
+FORMAT = 2
+
+
+class Column(NamedTuple):
+    """Annotation of a column: its dimensions and what it counts.
+
+    Dimensions: B barriers, C compute phases, T tiles, W workers, I instruction words (and one place for all others).
+    """
+
+    dims: str
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -39,43 +51,58 @@ class Recording:
     compute_names: tuple[str, ...]  # C
     exchange_names: tuple[str, ...]  # B
     model: str  # version of the timing model
-    arrival: I64  # [B, T] cycle at which the tile reached the barrier
-    release: I64  # [B] cycle at which the barrier let every tile go
-    row_end: I64  # [B, T] cycle at which the tile left its exchange row; the release if it had none
-    finish: I64  # [T] cycle at which the tile ended its program
-    turns: I64  # [C, T] turns used, summed over the workers
-    worker_busy: I64  # [C, T] cycles of the busiest worker
-    supervisor_instructions: I64  # [C, T]
-    instructions: I64  # [C, T] supervisor and workers, both halves of a bundle counted
-    amp: I64  # [C, T] AMP instructions
-    sent: I64  # [B, T] words put on the fabric
-    received: I64  # [B, T] words stored from the fabric
-    send_cycles: I64  # [B, T] cycles in which an item (one word, or two) left
-    receive_cycles: I64  # [B, T] cycles in which an item was stored
-    exchange_busy: I64  # [B, T] cycles in which an item left or was stored
+    words: int  # instruction words that all tiles share, from the start of SRAM; I = words + 1
+    arrival: Annotated[I64, Column("BT", "cycle at which the tile reached the barrier")]
+    release: Annotated[I64, Column("B", "cycle at which the barrier let every tile go")]
+    row_end: Annotated[I64, Column("BT", "cycle at which the tile left its exchange row; the release if it had none")]
+    finish: Annotated[I64, Column("T", "cycle at which the tile ended its program")]
+    turns: Annotated[I64, Column("CT", "turns used, all workers together")]
+    worker_busy: Annotated[I64, Column("CT", "cycles from a launch to its last exit, summed over launches")]
+    supervisor_instructions: Annotated[I64, Column("CT", "instructions of the supervisor")]
+    instructions: Annotated[I64, Column("CT", "instructions of supervisor and workers, bundles counted twice")]
+    amp: Annotated[I64, Column("CT", "AMP instructions")]
+    slic: Annotated[I64, Column("CT", "SLIC instructions")]
+    macs: Annotated[I64, Column("CT", "multiply-accumulates of AMP and SLIC instructions")]
+    f16_operations: Annotated[I64, Column("CT", "f16 operations (products of f8 included)")]
+    f32_operations: Annotated[I64, Column("CT", "f32 operations")]
+    bytes_loaded: Annotated[I64, Column("CT", "bytes read from SRAM by loads")]
+    bytes_stored: Annotated[I64, Column("CT", "bytes written to SRAM by stores")]
+    launches: Annotated[I64, Column("CT", "launches of workers")]
+    worker_turns: Annotated[I64, Column("CTW", "turns of each worker")]
+    sent: Annotated[I64, Column("BT", "words put on the fabric")]
+    received: Annotated[I64, Column("BT", "words stored from the fabric")]
+    send_cycles: Annotated[I64, Column("BT", "cycles in which an item (one word, or two) left")]
+    receive_cycles: Annotated[I64, Column("BT", "cycles in which an item was stored")]
+    exchange_busy: Annotated[I64, Column("BT", "cycles in which an item left or was stored")]
+    executions: Annotated[I64, Column("CI", "executions of each instruction by workers, all tiles")]
+    extra_turns: Annotated[I64, Column("CI", "turns beyond one an execution, multi-pass functions")]
+    supervisor_executions: Annotated[I64, Column("CI", "executions of each instruction by supervisors, all tiles")]
+    missing: frozenset[str] = frozenset()  # columns that the file read did not have: zeros stand in their place
 
     def __post_init__(self) -> None:
         computes, barriers = len(self.compute_names), len(self.exchange_names)
         if computes != barriers + 1:
             raise ValueError(f"{computes} compute phases need {computes - 1} barriers, not {barriers}")
-        shapes: dict[str, tuple[int, ...]] = {"release": (barriers,), "finish": (self.tiles,)}
-        shapes |= dict.fromkeys(_BARRIER_BY_TILE, (barriers, self.tiles))
-        shapes |= dict.fromkeys(_COMPUTE_BY_TILE, (computes, self.tiles))
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
+        sizes = _sizes(self.chip, self.tiles, computes, self.words)
+        for name, dims in columns():
+            found, shape = getattr(self, name).shape, tuple(sizes[d] for d in dims)
             if found != shape:
                 raise ValueError(f"recording column {name} has shape {found}, expected {shape}")
 
     @classmethod
     def zeros(
-        cls, chip: Chip, tiles: int, compute_names: tuple[str, ...], exchange_names: tuple[str, ...], model: str
+        cls,
+        chip: Chip,
+        tiles: int,
+        compute_names: tuple[str, ...],
+        exchange_names: tuple[str, ...],
+        model: str,
+        words: int = 0,
     ) -> Recording:
         """A recording of zeros, to be filled in place."""
-        barriers, computes = len(exchange_names), len(compute_names)
-        columns: dict[str, I64] = {name: np.zeros((barriers, tiles), np.int64) for name in _BARRIER_BY_TILE}
-        columns |= {name: np.zeros((computes, tiles), np.int64) for name in _COMPUTE_BY_TILE}
-        columns |= {"release": np.zeros(barriers, np.int64), "finish": np.zeros(tiles, np.int64)}
-        return cls(chip, tiles, compute_names, exchange_names, model, **columns)
+        sizes = _sizes(chip, tiles, len(compute_names), words)
+        data: dict[str, Any] = {n: np.zeros([sizes[d] for d in dims], np.int64) for n, dims in columns()}
+        return cls(chip, tiles, compute_names, exchange_names, model, words, **data)
 
     @property
     def cycles(self) -> int:
@@ -124,14 +151,67 @@ class Recording:
         """[B, T] from the release until the last tile left the exchange: cycles without a send or a store."""
         return self.exchange_cycles[:, None] - self.exchange_busy
 
+    @property
+    def tile_start(self) -> I64:
+        """[C, T] cycle at which the tile began the compute phase: when it left its row of the exchange before."""
+        return np.concatenate((np.zeros((1, self.tiles), np.int64), self.row_end))
+
+    @property
+    def tile_end(self) -> I64:
+        """[C, T] cycle at which the tile reached the barrier after the compute phase, or finished."""
+        return np.concatenate((self.arrival, self.finish[None, :]))
+
+    @property
+    def supervisor_busy(self) -> I64:
+        """[C, T] cycles of the tile's compute phase in which no launch was under way: its supervisor works alone."""
+        return self.tile_end - self.tile_start - self.worker_busy
+
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """Flat columns, a row for each compute phase and tile, phase by phase, with the barrier and exchange after it.
+
+        After the last phase there is none: exchange "", counts of 0, times that of the tile's finish.
+        """
+        computes, tiles = len(self.compute_names), self.tiles
+        flat: dict[str, npt.NDArray[Any]] = {
+            "phase": np.repeat(np.arange(computes), tiles),
+            "compute": np.repeat(np.array(self.compute_names, np.str_), tiles),
+            "exchange": np.repeat(np.array((*self.exchange_names, ""), np.str_), tiles),
+            "tile": np.tile(np.arange(tiles), computes),
+            "start": self.tile_start.ravel(),
+        }
+        release = np.broadcast_to(self.release[:, None], self.arrival.shape)
+        times = {"arrival": self.arrival, "release": release, "row_end": self.row_end}
+        flat |= {name: np.concatenate((value, self.finish[None])).ravel() for name, value in times.items()}
+        for name, dims in columns():
+            value = getattr(self, name)
+            if dims == "CT":
+                flat[name] = value.ravel()
+            elif dims == "BT" and name not in times:
+                flat[name] = np.concatenate((value, np.zeros((1, tiles), np.int64))).ravel()
+        flat |= {f"worker{w}_turns": self.worker_turns[:, :, w].ravel() for w in range(self.chip.worker_contexts)}
+        return flat
+
+    def to_pandas(self) -> Any:
+        """:meth:`table` as a pandas DataFrame. Raises UsageError when pandas is not installed."""
+        return _frame("pandas", self.table())
+
+    def to_polars(self) -> Any:
+        """:meth:`table` as a polars DataFrame. Raises UsageError when polars is not installed."""
+        return _frame("polars", self.table())
+
     def save(self, path: Path) -> None:
         """Write as ``.npz``; the file appears whole or not at all."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _PLAIN}
+        from tile_emu import __version__
+
+        arrays: dict[str, Any] = {name: _narrow(getattr(self, name)) for name, _ in columns()}
         with replacing(path) as file:
             np.savez_compressed(
                 file,
-                chip=np.array(self.chip.name),
+                format=np.array(FORMAT),
+                version=np.array(__version__),
+                chip=np.array(json.dumps(dataclasses.asdict(self.chip))),
                 tiles=np.array(self.tiles),
+                words=np.array(self.words),
                 model=np.array(self.model),
                 compute_names=np.array(self.compute_names, dtype=np.str_),
                 exchange_names=np.array(self.exchange_names, dtype=np.str_),
@@ -140,22 +220,78 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path) -> Recording:
-        """Read what :meth:`save` wrote. Raises UsageError when the file is missing, damaged or something else."""
+        """Read what :meth:`save` of this or an earlier version wrote; :attr:`missing` names what an earlier one lacks.
+
+        Raises UsageError when the file is missing, damaged, something else, or of a later version.
+        """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                arrays = {f.name: data[f.name] for f in fields(cls) if f.name not in _PLAIN}
-                return cls(
-                    chip=load_chip(str(data["chip"])),
-                    tiles=int(data["tiles"]),
-                    model=str(data["model"]),
-                    compute_names=tuple(str(name) for name in data["compute_names"]),
-                    exchange_names=tuple(str(name) for name in data["exchange_names"]),
-                    **arrays,
-                )
+                return cls._read(path, data)
         except OSError as error:
             raise UsageError(f"cannot read recording {path}: {error.strerror or error}") from None
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
             raise UsageError(f"{path} is not a whole recording of tile-emu") from None
 
+    @classmethod
+    def _read(cls, path: Path, data: Any) -> Recording:
+        written = int(data["format"]) if "format" in data else 1
+        if written > FORMAT:
+            raise UsageError(
+                f"{path} was written by tile-emu {data['version']} in format {written}; this one reads {FORMAT}"
+            )
+        blank = cls.zeros(
+            chip=_chip(str(data["chip"])),
+            tiles=int(data["tiles"]),
+            model=str(data["model"]),
+            words=int(data["words"]) if "words" in data else 0,
+            compute_names=tuple(str(name) for name in data["compute_names"]),
+            exchange_names=tuple(str(name) for name in data["exchange_names"]),
+        )
+        found = {name: data[name].astype(np.int64) for name, _ in columns() if name in data}
+        missing = frozenset(name for name, _ in columns() if name not in found)
+        if missing & _ALWAYS:
+            raise KeyError(*missing)
+        return dataclasses.replace(blank, missing=missing, **found)
 
-_PLAIN = frozenset({"chip", "tiles", "model", "compute_names", "exchange_names"})
+
+# Columns of format 1: a file without them is no recording.
+_ALWAYS = frozenset(
+    "arrival release row_end finish turns worker_busy supervisor_instructions instructions amp sent received".split()
+)
+
+
+@functools.cache
+def column_table() -> dict[str, Column]:
+    """Every column of a recording by name."""
+    hints = typing.get_type_hints(Recording, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: column for name, column in found.items() if isinstance(column, Column)}
+
+
+def columns() -> Iterator[tuple[str, str]]:
+    """Name and dimensions of every column."""
+    return ((name, column.dims) for name, column in column_table().items())
+
+
+def _sizes(chip: Chip, tiles: int, computes: int, words: int) -> dict[str, int]:
+    return {"B": computes - 1, "C": computes, "T": tiles, "W": chip.worker_contexts, "I": words + 1}
+
+
+def _narrow(column: I64) -> npt.NDArray[Any]:
+    """The same values in 32 bits where they fit: smaller files that are faster to write."""
+    return column.astype(np.int32) if column.max(initial=0) < 1 << 31 else column
+
+
+def _chip(text: str) -> Chip:
+    """The chip as it was described when it was written; format 1 has its name only."""
+    return chip_from(json.loads(text)) if text.startswith("{") else load_chip(text)
+
+
+def _frame(library: str, table: dict[str, npt.NDArray[Any]]) -> Any:
+    import importlib
+
+    try:
+        module = importlib.import_module(library)
+    except ImportError:
+        raise UsageError(f"{library} is not installed: pip install {library}") from None
+    return module.DataFrame(table)

@@ -103,6 +103,13 @@ COUNT_AMP = 2  # AMP instructions
 COUNT_SUPERVISOR = 3  # supervisor instructions
 COUNT_BUSY = 4  # cycles from a launch to the last exit, summed over launches
 STEPS_LEFT = 5  # instructions or bundles the stepping variant may still execute
-COUNTERS = 8
+COUNT_LAUNCHES = 6  # launches completed
+COUNT_WORKER = 8  # 8..13: turns of each worker
+COUNTERS = 16
+# Behind the counters, for every instruction word from the start of SRAM: how often workers executed it, then the turns
+# they spent on it beyond the first, then how often the supervisor executed it. The last place of each of the three
+# parts is for all words behind those counted.
+EXECUTIONS = COUNTERS
+EXECUTION_PARTS = 3
 
 RETURN_ADDRESS = 0  # link register value that ends a host-called supervisor function

@@ -87,7 +87,7 @@ class TileArrays:
         self.progress = np.zeros((tiles, layout.CONTEXTS, layout.PROGRESS_FIELDS), np.int64)
         self.sup = np.zeros((tiles, layout.SUPERVISOR_FIELDS), np.int64)
         self.log = np.zeros((tiles, LOG_CAPACITY, COLUMNS), np.int32)
-        self.counters = np.zeros((tiles, layout.COUNTERS), np.int64)
+        self.counters = self._counters(1)
         self.pages = np.full((tiles, 2, page_count), -1, np.int32)
         self.slots = slot_tables(chip.architecture)
         self.timing = _timing(chip)
@@ -102,6 +102,13 @@ class TileArrays:
     def forget_code(self, tile: int | slice = slice(None)) -> None:
         """Decode a tile's code anew before it next executes: its memory was written from outside."""
         self.pages[tile] = -1
+
+    def count_words(self, words: int) -> None:
+        """Start all counters anew, with places for the executions of the first ``words`` words of SRAM."""
+        self.counters = self._counters(words + 1)
+
+    def _counters(self, places: int) -> NDArray[np.int64]:
+        return np.zeros((self.tiles, layout.EXECUTIONS + layout.EXECUTION_PARTS * places), np.int64)
 
     def grow_log(self) -> None:
         """Double the room of the exchange logs. Only while no other thread runs tiles."""

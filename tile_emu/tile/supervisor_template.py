@@ -29,6 +29,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         weight_store, weights16, weights32 = tile_weight_store[tile], tile_weights16[tile], tile_weights32[tile]
         scsr, progress, sup, log = tile_scsr[tile], tile_progress[tile], tile_sup[tile], tile_log[tile]
         counters = tile_counters[tile]
+        counted_words = (len(counters) - EXECUTIONS) // EXECUTION_PARTS
         mrf = all_mrf[SUPERVISOR]
         arf = all_arf[0]  # a supervisor has none; the shared groups want one
         arf64 = arf.view(np.int64)
@@ -57,6 +58,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                     if status == EXITED_FALSE:
                         scsr[S_SSR] &= uint32(0xFFFFFFFF ^ SSR_LC)
                     status = 0
+                    counters[COUNT_WORKER + worker] += progress[worker, TURNS]
                     worker += 1
                 sup[LAUNCH_NEXT] = worker
                 if status != 0:
@@ -66,6 +68,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 sup[LAUNCH_NEXT] = -1
                 last_exit = latest_exit(progress)
                 counters[COUNT_BUSY] += last_exit - sup[LAUNCH_CYCLE]
+                counters[COUNT_LAUNCHES] += 1
                 launching = False
             if pc == RETURN_ADDRESS:
                 status = RETURNED
@@ -132,6 +135,8 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             ready[targets >> 5] = t + result_latency
             ready[MRF_SINK] = 0
             executed += 1
+            word = min((pc - sram_base) >> 2, counted_words - 1)
+            counters[uint64(EXECUTIONS + 2 * counted_words + word)] += 1
             pc = next_pc
             t += cost
             if sup[EXCHANGING] != 0:

@@ -30,6 +30,8 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     instructions = 0  # bytes fetched, 4 for each
     amp_count = 0
     turns_before = turns
+    counted_words = (len(counters) - EXECUTIONS) // EXECUTION_PARTS
+    last_counted = counted_words - 1
     fault_address = -1
     status = 0
     ended = 0
@@ -82,6 +84,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 if ended != 0:
                     instructions += 4
                     turns += 1
+                    counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
                     break
                 # Without a branch nothing runs for ever.
                 if turns >= limit:
@@ -112,7 +115,11 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             elif group == SPECIAL:
                 flags = do_special(aux, code, p, arf, arf64, acc, ctl, draw, csr, weights16, weights32)
                 if flags & ctl & 7 == 0:
-                    turns += flags >> EXTRA_TURNS_SHIFT
+                    extra = flags >> EXTRA_TURNS_SHIFT
+                    turns += extra
+                    if extra != 0:
+                        word = min((pc - sram_base) >> 2, last_counted)
+                        counters[uint64(EXECUTIONS + counted_words + word)] += extra
                 flags &= 7
             else:
                 status = do_aux_csr(aux, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
@@ -141,6 +148,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             t1 = -1
         instructions += size
         turns += 1
+        counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
         if repeat_left != 0 and next_pc == repeat_end:
             repeat_left -= 1
             if repeat_left != 0:

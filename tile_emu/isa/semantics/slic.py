@@ -131,7 +131,9 @@ def _f32_products(acc, weights32, first, immediate, x):
     return flags
 
 
-@semantic("f32sisoslic", GROUP, "half a position: L moves and takes input 0; U takes input 1, gives +0 (inferred)")
+@semantic(
+    "f32sisoslic", GROUP, "half a position: L moves and takes input 0; U takes input 1, gives +0 (inferred)", macs=8
+)
 @jit(leaf=True)
 def f32sisoslic(acc, weights32, x, p0, p1, immediate):
     outlined()
@@ -143,7 +145,9 @@ def f32sisoslic(acc, weights32, x, p0, p1, immediate):
     return float_bits(out0) | flags, float_bits(out1)
 
 
-@semantic("f32sisov2slic", GROUP, "f32 step of both sets: L moves set 0, U moves set 1; both multiply (inferred)")
+@semantic(
+    "f32sisov2slic", GROUP, "f32 step of both sets: L moves set 0, U moves set 1; both multiply (inferred)", macs=16
+)
 @jit(leaf=True)
 def f32sisov2slic(acc, weights32, x, p0, p1, immediate):
     outlined()

@@ -20,6 +20,7 @@ from tile_emu.cli.operands import Matrix, load_matrix, matching, random_matrix
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
+from tile_emu.profile.report import Report
 from tile_emu.profile.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -121,9 +122,8 @@ def run_matmul(options: Options) -> bool:
             with replacing(options.out) as file:
                 np.save(file, result.out)
         if options.report:
-            result.recording.save(options.report / "recording.npz")
-            with replacing(options.report / "summary.json") as file:
-                file.write((json.dumps(document, indent=2) + "\n").encode())
+            progress("writing the report")
+            Report.of(document, result.recording, result.image).save(options.report)
     if options.as_json:
         print(json.dumps(document, indent=2))
     else:

@@ -1,49 +1,52 @@
-"""Dataclasses of arrays and plain values as one ``.npz`` file."""
+"""Dataclasses of arrays, text and numbers as members of an ``.npz`` file."""
 
 from __future__ import annotations
 
 import json
-import typing
-import zipfile
+from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tile_emu.errors import UsageError
-from tile_emu.profile.atomic import replacing
-
 T = TypeVar("T")
+_PLAIN = "plain"  # member for everything that is no array
 
 
-def save_arrays(value: Any, path: Path, format_version: int) -> None:
-    """Write a dataclass of arrays, tuples of text and numbers; the file appears whole or not at all."""
+def pack(value: Any, prefix: str) -> dict[str, Any]:
+    """Members ``prefix.field`` of a dataclass; integers in 32 bits where they fit."""
     arrays: dict[str, Any] = {}
-    plain: dict[str, Any] = {"format": format_version}
+    plain: dict[str, Any] = {}
     for entry in fields(value):
         content = getattr(value, entry.name)
         if isinstance(content, np.ndarray):
-            arrays[entry.name] = content
+            arrays[f"{prefix}.{entry.name}"] = narrow(content)
         else:
             plain[entry.name] = content
-    with replacing(path) as file:
-        np.savez_compressed(file, plain=np.array(json.dumps(plain)), **arrays)
+    return {**arrays, f"{prefix}.{_PLAIN}": np.array(json.dumps(plain))}
 
 
-def load_arrays(kind: type[T], path: Path, format_version: int) -> T:
-    """Read what save_arrays wrote. Raises UsageError for a file that is missing, damaged or of another format."""
-    what = kind.__name__
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            plain = json.loads(str(data["plain"]))
-            if plain.pop("format") != format_version:
-                raise UsageError(f"{path}: {what} of another format than this version of tile-emu reads")
-            hints = typing.get_type_hints(kind)
-            values = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
-            values |= {name: data[name] for name in hints if name in data}
-        return kind(**values)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        raise UsageError(f"{path} does not hold a whole {what}") from None
+def unpack(kind: type[T], data: Mapping[str, Any], prefix: str) -> T | None:
+    """What :func:`pack` made, integers in 64 bits again; None if the file has none.
+
+    Raises KeyError, ValueError or TypeError for other fields than the dataclass has.
+    """
+    if f"{prefix}.{_PLAIN}" not in data:
+        return None
+    plain = json.loads(str(data[f"{prefix}.{_PLAIN}"]))
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+    for entry in fields(kind):  # type: ignore[arg-type]
+        if entry.name not in values:
+            values[entry.name] = wide(data[f"{prefix}.{entry.name}"])
+    return kind(**values)
+
+
+def narrow(column: Any) -> Any:
+    """The same integers in 32 bits where they fit: smaller files that are faster to write."""
+    fits = column.dtype == np.int64 and -(1 << 31) <= column.min(initial=0) and column.max(initial=0) < 1 << 31
+    return column.astype(np.int32) if fits else column
+
+
+def wide(column: Any) -> Any:
+    """Integers in 64 bits; anything else as it is."""
+    return column.astype(np.int64) if column.dtype == np.int32 else column

@@ -15,8 +15,6 @@ from tile_emu.profile.recording import I64, Recording
 if TYPE_CHECKING:
     from tile_emu.graph.image import Image
 
-FORMAT = 1
-
 
 @dataclass(frozen=True, eq=False)
 class CodeListing:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-FORMAT = 1
 # Parts of a tile's SRAM beside variables, in address order. There are no stacks: codelets keep none.
 CODE_PARTS = ("codelets", "supervisor program", "exchange rows", "vertex states")
 
@@ -27,7 +26,7 @@ class SramMap:
     i64[k]. ``code`` i64[T, 4]: bytes of CODE_PARTS, which lie one after another from ``base``. ``live``
     bool[C + B, V]: compute phases and exchanges in program order (0, 2, .. are compute phases). A variable is live from
     its first use to its last. A host tensor that an exchange reads first is an input, live from the start; one that an
-    exchange writes first is a result, live to the end; one that vertices use first may be either and is live throughout.
+    exchange writes first is a result, live to the end; one that vertices use first may be either: live throughout.
     """
 
     names: tuple[str, ...]
@@ -113,7 +112,7 @@ def sram_map(image: Image) -> SramMap:
 
 
 def _live(computes: Bool, reads: Bool, writes: Bool, hosts: Bool) -> Bool:
-    """See SramMap.live. Vertices may read and write what they point to, so it is never less than what really is live."""
+    """See SramMap.live. Vertices may read and write what they point to: never less than what really is live."""
     steps = np.zeros((len(computes) + len(reads), computes.shape[1]), bool)
     steps[0::2] = computes
     steps[1::2] = reads | writes

@@ -11,7 +11,8 @@ import functools
 import json
 import typing
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from tile_emu.chips import Chip, chip_from, load_chip
 from tile_emu.errors import UsageError
+from tile_emu.profile.arrays import narrow
 from tile_emu.profile.atomic import replacing
 
 I64 = npt.NDArray[np.int64]
@@ -199,11 +201,11 @@ class Recording:
         """:meth:`table` as a polars DataFrame. Raises UsageError when polars is not installed."""
         return _frame("polars", self.table())
 
-    def save(self, path: Path) -> None:
-        """Write as ``.npz``; the file appears whole or not at all."""
+    def save(self, path: Path, **more: Any) -> None:
+        """Write as ``.npz``, with ``more`` arrays beside the columns; the file appears whole or not at all."""
         from tile_emu import __version__
 
-        arrays: dict[str, Any] = {name: _narrow(getattr(self, name)) for name, _ in columns()}
+        arrays: dict[str, Any] = {name: narrow(getattr(self, name)) for name, _ in columns()}
         with replacing(path) as file:
             np.savez_compressed(
                 file,
@@ -216,6 +218,7 @@ class Recording:
                 compute_names=np.array(self.compute_names, dtype=np.str_),
                 exchange_names=np.array(self.exchange_names, dtype=np.str_),
                 **arrays,
+                **more,
             )
 
     @classmethod
@@ -224,16 +227,12 @@ class Recording:
 
         Raises UsageError when the file is missing, damaged, something else, or of a later version.
         """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                return cls._read(path, data)
-        except OSError as error:
-            raise UsageError(f"cannot read recording {path}: {error.strerror or error}") from None
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-            raise UsageError(f"{path} is not a whole recording of tile-emu") from None
+        with opened(path) as data:
+            return cls.read(data, path)
 
     @classmethod
-    def _read(cls, path: Path, data: Any) -> Recording:
+    def read(cls, data: Mapping[str, Any], path: Path) -> Recording:
+        """:meth:`load` from the open file ``path``; see :func:`opened`."""
         written = int(data["format"]) if "format" in data else 1
         if written > FORMAT:
             raise UsageError(
@@ -260,6 +259,18 @@ _ALWAYS = frozenset(
 )
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The arrays of a recording's file; whatever goes wrong while they are read becomes a UsageError."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            yield data
+    except OSError as error:
+        raise UsageError(f"cannot read recording {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
+        raise UsageError(f"{path} is not a whole recording of tile-emu") from None
+
+
 @functools.cache
 def column_table() -> dict[str, Column]:
     """Every column of a recording by name."""
@@ -275,11 +286,6 @@ def columns() -> Iterator[tuple[str, str]]:
 
 def _sizes(chip: Chip, tiles: int, computes: int, words: int) -> dict[str, int]:
     return {"B": computes - 1, "C": computes, "T": tiles, "W": chip.worker_contexts, "I": words + 1}
-
-
-def _narrow(column: I64) -> npt.NDArray[Any]:
-    """The same values in 32 bits where they fit: smaller files that are faster to write."""
-    return column.astype(np.int32) if column.max(initial=0) < 1 << 31 else column
 
 
 def _chip(text: str) -> Chip:

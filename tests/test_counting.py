@@ -1,0 +1,130 @@
+"""What the machine counts, against figures worked out by hand from the programs below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tile_emu.chips import load_chip
+from tile_emu.graph import Codelet, Graph, Pointer
+from tile_emu.isa.table import table
+from tile_emu.isa.work import WORK, work_of
+from tile_emu.machine import Machine
+from tile_emu.profile import Recording
+
+PROGRAM = """
+.supervisor
+.globl work
+work:
+    setzi $m2, worker
+    runall $m2, $m0, 0
+    sync 2
+    br $m10
+.worker
+worker:
+    ld32 $m0, $mvertex_base, $mzero, 0
+    ld32 $m1, $mvertex_base, $mzero, 1
+    ld64 $a0:1, $m0, $mzero, 0
+    setzi $a6, 0
+    setzi $a7, 0
+    rpt $m1, 0
+    { ld64 $a2:3, $m0, $mzero, 0 ; f16v4add $a4:5, $a0:1, $a2:3 }
+    f32div $a2, $a0, $a1
+    f32exp $a3, $a6
+    f32v2add $a6:7, $a6:7, $a2:3
+    st64 $a6:7, $m0, $mzero, 1
+    exitz $mzero
+"""
+COUNTS = (5, 0x30)  # loops of the vertex on tile 1; tile 2 has both of these
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """Tile 0 idle, tile 1 a vertex of 5 rounds, tile 2 one of 5 and one of 48."""
+    source: Path = tmp_path_factory.mktemp("counting") / "work.S"
+    source.write_text(PROGRAM)
+    chip = load_chip("bow")
+    graph = Graph(chip, 3)
+    codelet = Codelet("work", source, "work", ("data", "count"))
+    data = graph.variable("data", [1, 2], [16, 16])
+    graph.tensor("data", (8,), np.float32, data)
+    compute = graph.execute("compute")
+    compute.add(codelet, [1, 2], data=Pointer(data, [0, 1]), count=COUNTS[0])
+    compute.add(codelet, [2], data=Pointer(data, [1]), count=COUNTS[1])
+    machine = Machine(chip, 3, 1)
+    machine.load(graph.lower())
+    machine.write_tensor("data", np.array([3, 7, 0, 0, 3, 7, 0, 0], np.float32))
+    return machine.run()
+
+
+def test_turns_of_each_worker(recording: Recording) -> None:
+    # 11 instructions beside the loop; f32div 3 turns (3 / 7 is not trivial), f32exp 3 turns: 4 beyond their first.
+    turns = [0, 11 + 5 + 4, (11 + 5 + 4) + (11 + 48 + 4)]
+    assert recording.worker_turns[0].tolist() == [[n] * 6 for n in turns]
+    assert recording.turns[0].tolist() == [6 * n for n in turns]
+    assert recording.launches[0].tolist() == [0, 1, 2]
+
+
+def test_work(recording: Recording) -> None:
+    loops = np.array([0, 5, 53])  # by each worker
+    vertices = np.array([0, 1, 2])
+    assert recording.f16_operations[0].tolist() == (6 * 4 * loops).tolist()
+    # a division, an exponential and a pair of sums
+    assert recording.f32_operations[0].tolist() == (6 * 4 * vertices).tolist()
+    assert recording.bytes_loaded[0].tolist() == (6 * (16 * vertices + 8 * loops)).tolist()
+    assert recording.bytes_stored[0].tolist() == (6 * 8 * vertices).tolist()
+    assert not recording.macs.any() and not recording.amp.any() and not recording.slic.any()
+
+
+def test_executions_by_word(recording: Recording) -> None:
+    # 4 words of supervisor, 6 to the repeat, then the bundle of two words.
+    workers = recording.executions[0]
+    assert recording.supervisor_executions[0, :4].tolist() == [3, 3, 3, 3]
+    assert workers[:4].tolist() == [0, 0, 0, 0]
+    assert workers[4:10].tolist() == [18] * 6
+    assert workers[10:12].tolist() == [6 * 58, 0]  # a bundle counts where it begins
+    assert workers[12:17].tolist() == [18] * 5
+    assert recording.extra_turns[0, 12:14].tolist() == [2 * 18, 2 * 18]
+    assert recording.extra_turns[0].sum() == 4 * 18
+    # Everything else a supervisor does lies behind the code that all tiles share.
+    assert recording.supervisor_executions[0].sum() == recording.supervisor_instructions.sum()
+
+
+def test_executions_account_for_all_turns(recording: Recording) -> None:
+    assert recording.executions.sum() + recording.extra_turns.sum() == recording.turns.sum()
+
+
+# Operations by hand, from what each instruction computes.
+@pytest.mark.parametrize(
+    ("mnemonic", "expected"),
+    [
+        ("f16v4hihov4amp", {"amp": 1, "macs": 64, "f16_operations": 128}),
+        ("f32sisov2amp", {"amp": 1, "macs": 16, "f32_operations": 32}),
+        ("f16v4sisoslic", {"slic": 1, "macs": 32, "f16_operations": 64}),
+        ("f32sisoslic", {"slic": 1, "macs": 8, "f32_operations": 16}),
+        ("f32v2aop", {"f32_operations": 8}),
+        ("f32v2axpy", {"f32_operations": 4}),
+        ("f16v4mix", {"f16_operations": 12}),
+        ("f16v4cmac", {"f16_operations": 8}),
+        ("f16v4sum", {"f16_operations": 2}),
+        ("f16v8sqacc", {"f16_operations": 16}),
+        ("f32add", {"f32_operations": 1}),
+        ("f32v2tof16", {}),
+        ("f16v4class", {}),
+        ("add", {}),
+        ("ld2xst64pace", {"bytes_loaded": 16, "bytes_stored": 8}),
+        ("ld64b16pace", {"bytes_loaded": 10}),
+        ("ldd16a64", {"bytes_loaded": 10}),
+        ("ld64a32", {"bytes_loaded": 12}),
+        ("ld128step", {"bytes_loaded": 16}),
+        ("stm32", {"bytes_stored": 4}),
+        ("ld128putcs", {"bytes_loaded": 16}),
+        ("sort8", {}),
+    ],
+)
+def test_work_of_one_instruction(mnemonic: str, expected: dict[str, int]) -> None:
+    for form in table().by_mnemonic[mnemonic]:
+        found = dict(zip(WORK, work_of(form)))
+        assert {name: count for name, count in found.items() if count} == expected

@@ -36,7 +36,7 @@ class FakePlan:
 def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **_: Any) -> types.SimpleNamespace:
     out = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float16 if dtype == "f16" else np.float32)
     sram = np.array([1000, 3000, 2000, 0])
-    return types.SimpleNamespace(out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram)
+    return types.SimpleNamespace(out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None)
 
 
 @pytest.fixture

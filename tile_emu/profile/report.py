@@ -36,8 +36,10 @@ class Report:
     traffic: Traffic | None = None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], recording: Recording, image: Image) -> Report:
-        """The report of a run of ``image``; ``document`` is what summary.json will hold."""
+    def of(cls, document: Mapping[str, Any], recording: Recording, image: Image | None) -> Report:
+        """The report of a run of ``image`` (None: not known); ``document`` is what summary.json will hold."""
+        if image is None:
+            return cls(document, recording)
         return cls(document, recording, sram_map(image), code_listing(image), traffic(image))
 
     def save(self, folder: Path) -> None:

@@ -11,7 +11,7 @@ from tile_emu.graph.variables import Codelet
 WORKERS = 6
 HERE = Path(__file__).parent
 
-_STREAM_RECORD = ("x", "out", "tail", "wrap", "count", "x_pitch", "out_pitch")
+_STREAM_RECORD = ("x", "out", "tail", "wrap", "count", "out_pitch")
 _REDUCE_RECORD = ("own", "recv", "out", "columns", "pitch", "rows", "back")
 _STREAM_TAIL = ("weights", "out_groups", "rounds", "entry")
 
@@ -19,12 +19,18 @@ K_GROUP_BYTES = 32  # one K group of one position or of one output: 16 f16 or 8 
 X_OVERREAD = 8  # bytes the matmul workers read behind the last plane of X
 COLUMN = 16  # bytes; the grain of the reduction codelets and their over-read
 MIN_POSITIONS = 4  # per worker; the pipeline of the matmul codelets is that long
+LEAST_POSITIONS = MIN_POSITIONS * WORKERS  # per tile; fewer are padded
 UNROLLED = 4  # launches in the supervisor's loop
 
 
 def worker_records(record: tuple[str, ...]) -> tuple[str, ...]:
     """Field names of a vertex state that holds one record for each worker."""
     return tuple(f"{name}{worker}" for worker in range(WORKERS) for name in record)
+
+
+def plane_field(plane: int, worker: int) -> str:
+    """Name of the vertex-state word that holds a worker's address in a plane of X; plane 0 is in its record."""
+    return f"plane{plane}_{worker}" if plane else f"x{worker}"
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,18 @@ class MatmulCodelet:
     next_turns: int
     finish_turns: int  # all turns of the last launch
 
-    @property
-    def zero(self) -> Codelet:
-        """The codelet whose out groups start from zero."""
-        return self._codelet("zero", "matrix product, overwrites OUT")
+    def zero(self, planes: int) -> Codelet:
+        """The codelet whose out groups start from zero, with room for the addresses of ``planes`` planes."""
+        return self._codelet("zero", "matrix product, overwrites OUT", planes)
 
-    @property
-    def acc(self) -> Codelet:
+    def acc(self, planes: int) -> Codelet:
         """The codelet whose out groups add to OUT."""
-        return self._codelet("acc", "matrix product, adds to OUT")
+        return self._codelet("acc", "matrix product, adds to OUT", planes)
 
-    def _codelet(self, entry: str, summary: str) -> Codelet:
+    def _codelet(self, entry: str, summary: str, planes: int) -> Codelet:
         name = f"{self.name}_{entry}"
-        fields = (*worker_records(_STREAM_RECORD), *_STREAM_TAIL)
+        later = tuple(plane_field(plane, worker) for plane in range(1, planes) for worker in range(WORKERS))
+        fields = (*worker_records(_STREAM_RECORD), *_STREAM_TAIL, *later)
         return Codelet(name, HERE / f"{self.name}.S", name, fields, summary)
 
     @property
@@ -74,22 +79,22 @@ class MatmulCodelet:
 
     @property
     def launch_bytes(self) -> int:
-        """Code of one launch in the supervisor's unrolled loop: sync, weight loads, runall."""
-        return 4 * (self.weight_cycles + 2)
+        """Code of one launch in the supervisor's unrolled loop: sync, weight loads, runall, add."""
+        return 4 * (self.weight_cycles + 3)
 
 
 _MATMUL = {
-    ("f16", 2): MatmulCodelet("matmul_f16", 16, 16, 2, 4, 4, 6, 128, 14, 18, 5, 7),
-    ("f16", 1): MatmulCodelet("matmul_f16_gc2", 16, 8, 2, 4, 2, 3, 255, 14, 18, 5, 6),
-    ("f16f32", 2): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 14, 18, 5, 7),
-    ("f16f32", 1): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 14, 18, 5, 7),
-    ("f32", 2): MatmulCodelet("matmul_f32", 8, 16, 4, 8, 8, 10, 64, 18, 22, 5, 11),
-    ("f32", 1): MatmulCodelet("matmul_f32_gc2", 8, 8, 4, 8, 4, 5, 128, 16, 22, 5, 6),
+    ("f16", 2): MatmulCodelet("matmul_f16", 16, 16, 2, 4, 4, 6, 128, 13, 16, 5, 7),
+    ("f16", 1): MatmulCodelet("matmul_f16_gc2", 16, 8, 2, 4, 2, 3, 255, 13, 16, 5, 6),
+    ("f16f32", 2): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 13, 16, 5, 7),
+    ("f16f32", 1): MatmulCodelet("matmul_f16f32", 16, 8, 4, 4, 4, 6, 128, 13, 16, 5, 7),
+    ("f32", 2): MatmulCodelet("matmul_f32", 8, 16, 4, 8, 8, 10, 64, 17, 20, 5, 11),
+    ("f32", 1): MatmulCodelet("matmul_f32_gc2", 8, 8, 4, 8, 4, 5, 128, 15, 20, 5, 6),
 }
 
-# Turns of the very first launch of a vertex beyond those of any first launch: 8 (zero) or 7 (acc), less the 2 it skips.
-INIT_TURNS = 6
-ACC_INIT_TURNS = 5
+# Turns of the very first launch of a vertex beyond those of any first launch: 7 (zero) or 6 (acc), less the 2 it skips.
+INIT_TURNS = 5
+ACC_INIT_TURNS = 4
 
 
 def matmul_codelet(dtype: str, chip: Chip) -> MatmulCodelet:

@@ -3,22 +3,21 @@
 //
 // Entries    matmul_f16_zero: out groups start from zero. matmul_f16_acc: they add to the partials in OUT.
 //
-// Layout     X    [K groups][positions][16 inputs] f16; plane pitch free (multiple of 8 bytes)
-//            W    [out groups][K groups][16 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
+// Layout     X    planes of [positions][16 inputs] f16, anywhere (multiple of 8 bytes), also overlapping
+//            W    [out groups][planes][16 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
 //                 interleaved region
 //            OUT  [out groups][positions][16 outputs] f16; pitch of an out group free (multiple of 16 bytes); 16-byte
 //                 aligned, interleaved region, no SRAM element shared with X: a bundle loads from X, loads from OUT and
 //                 stores to OUT. The two OUT accesses differ in address bit 3.
 //
-// Vertex state, 46 words: six worker records of 7 words
+// Vertex state, 40 + 6 (planes - 1) words: six worker records of 6 words
 //              X      byte address of the worker's first position in plane 0
 //              OUT    byte address of the worker's first position in out group 0
 //              TAIL   byte offset from there to chunk 4 n - 6 of the worker's outputs: 32 n - 48
 //              WRAP   (-(4 n - 1)) & 0x3ff: stride, in chunks of 8 bytes, from the last chunk to the first
 //              COUNT  n - 4
-//              XPITCH bytes from plane to plane of X
 //              OPITCH bytes from out group to out group
-//            then the words of amp_supervisor.inc. n = positions of this worker, 4 <= n <= 128.
+//            then the words of amp_supervisor.inc, the addresses in the later planes at the end. n = positions of this worker, 4 <= n <= 128.
 //
 // Over-reads Each launch reads 8 bytes of X past the worker's positions: X needs 8 bytes behind its last plane.
 //
@@ -30,7 +29,7 @@
 //            stride in $m2. So a launch costs 4 n + 5 turns. A new out group starts with one group of x = 0, which drains
 //            the old sums while it pushes the new partials (or zeros); nothing but defined values is ever stored.
 //
-// Turns of a worker: init 8 (7 for acc) + first without its first 2; first 4 n + 14 (zero) or 4 n + 18 (acc);
+// Turns of a worker: init 7 (6 for acc) + first without its first 2; first 4 n + 13 (zero) or 4 n + 16 (acc);
 // next 4 n + 5; finish 7. Cycles of the vertex: kernels/planner/cost.py, checked by tests/test_codelets_matmul.py.
 
 #define SUP(name) matmul_f16_##name

@@ -3,8 +3,8 @@
 //
 // Entries    matmul_f16_gc2_zero: out groups start from zero. matmul_f16_gc2_acc: they add to the partials in OUT.
 //
-// Layout     X    [K groups][positions][16 inputs] f16; plane pitch free (multiple of 8 bytes)
-//            W    [out groups][K groups][8 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
+// Layout     X    planes of [positions][16 inputs] f16, anywhere (multiple of 8 bytes), also overlapping
+//            W    [out groups][planes][8 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
 //                 interleaved region
 //            OUT  [out groups][positions][8 outputs] f16; 16-byte aligned, no SRAM element shared with X
 //
@@ -17,7 +17,7 @@
 //            pushes chunk t + 2 and delivers chunk t - 2. Even bundles load x and store chunk t - 3; odd bundles load x
 //            and chunk t + 3. No bundle has more than two accesses.
 //
-// Turns of a worker: init 8 (7 for acc) + first without its first 2; first 4 n + 14 (zero) or 4 n + 18 (acc);
+// Turns of a worker: init 7 (6 for acc) + first without its first 2; first 4 n + 13 (zero) or 4 n + 16 (acc);
 // next 4 n + 5; finish 6. Cycles of the vertex: kernels/planner/cost.py.
 
 #define SUP(name) matmul_f16_gc2_##name
@@ -54,8 +54,7 @@
     { ld32 $m9, $mvertex_base, $mzero, 1; uput $FP_CLR, $a0 } \
     { ld32 $m10, $mvertex_base, $mzero, 2; zero $a4:5 } \
     { ld32 $m2, $mvertex_base, $mzero, 3; zero $a6:7 } \
-    ld32 $m7, $mvertex_base, $mzero, 4; \
-    ld32 $m4, $mvertex_base, $mzero, 5;
+    { ld32 $m7, $mvertex_base, $mzero, 4; fnop }
 
 .globl matmul_f16_gc2_zero
 .globl matmul_f16_gc2_acc
@@ -64,6 +63,7 @@
 .worker
 .align 8
 worker_next:
+    { ld32 $m3, $mvertex_base, $mzero, 0; fnop }    // a bundle, so that the body of rpt is aligned
     tapack $m0:1, $m3, $m5, $m6
     ld2x64pace $a0:1, $azeros, $m0:1+=, $mzero, STAY_A1
     EVEN($a6:7, 0, $a4, P0)
@@ -88,7 +88,6 @@ next_6:
     ODD(0, $a5, P1)
     EVEN($a4:5, 0, $a6, P2)
     ODD(0, $a7, P3)
-    add $m3, $m3, $m4
     exitz $mzero
 
 .align 8
@@ -98,7 +97,7 @@ worker_init:                    // the stores of the first bundles put zeros int
     bri first
 .align 8
 worker_first:
-    ld32 $m8, $mvertex_base, $mzero, 6
+    ld32 $m8, $mvertex_base, $mzero, 5
     add $m9, $m9, $m8
 first:
     tapack $m0:1, $m11, $m9, $m6
@@ -131,7 +130,6 @@ first:
     EVEN($a4:5, 0, $a6, P2)
     ODD(0, $a7, P3)
     add $m6, $m9, $m10
-    add $m3, $m11, $m4
     exitz $mzero
 
 .align 8
@@ -146,7 +144,7 @@ worker_init_acc:                // like first_acc, but there is no older result 
     IN_EVEN($a4, P0)
     bri first_acc_1
 worker_first_acc:
-    ld32 $m8, $mvertex_base, $mzero, 6
+    ld32 $m8, $mvertex_base, $mzero, 5
     add $m9, $m9, $m8
 first_acc:
     tapack $m0:1, $m11, $m9, $m6
@@ -165,7 +163,6 @@ first_acc_1:
     add $m3, $m11, 56
     add $m5, $m9, 48
     tapack $m0:1, $m3, $m5, $m9
-    mov $m3, $m11
     add $m5, $m9, 24
     add $m6, $m9, $m10
     bri next_6

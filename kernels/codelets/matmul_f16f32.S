@@ -3,8 +3,8 @@
 //
 // Entries    matmul_f16f32_zero: out groups start from zero. matmul_f16f32_acc: they add to the partials in OUT.
 //
-// Layout     X    [K groups][positions][16 inputs] f16; plane pitch free (multiple of 8 bytes)
-//            W    [out groups][K groups][8 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
+// Layout     X    planes of [positions][16 inputs] f16, anywhere (multiple of 8 bytes), also overlapping
+//            W    [out groups][planes][8 outputs][16 inputs] f16, i.e. contiguous in launch order; 16-byte aligned,
 //                 interleaved region
 //            OUT  [out groups][positions][8 outputs] f32; 16-byte aligned, interleaved region, no SRAM element shared
 //                 with X

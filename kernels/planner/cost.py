@@ -37,14 +37,14 @@ def matmul_cycles(codelet: MatmulCodelet, chip: Chip, positions: Int, k_groups: 
     init = turn * (ACC_INIT_TURNS if acc else INIT_TURNS)
     later = k_groups - 1
     loops = np.maximum(ceil_div(later, UNROLLED) - 1, 0)  # taken branches of the unrolled loop
-    # after the first launch: mov, br, then sync of the next launch; or past the loop: mov, brnzdec
-    enter = np.where(later > 0, free + 1 + branch + 1, free + 1 + branch)
-    # after the last launch: brnzdec of the loop, mov, brnzdec of the out groups, then sync
-    leave = np.where(later > 0, free + 2, 1) + branch + 1
-    stop = np.where(later > 0, exited, 3)
+    # after the first launch: add, mov, br, then sync of the next launch; or past the loop: mov, brnzdec
+    enter = np.where(later > 0, free + 2 + branch + 1, free + 2 + branch)
+    # after the last launch: add, brnzdec of the loop, mov, brnzdec of the out groups, then sync
+    leave = np.where(later > 0, free + 3, 1) + branch + 1
+    stop = np.where(later > 0, max(exited, free + 5), 3)
     loaded = codelet.weight_cycles  # one cycle each, then runall
     rest = later * (loaded + turn * (n + codelet.next_turns)) + np.maximum(later - 1, 0) * exited
-    rest = rest + loops * (free + branch + 1 - exited)
+    rest = rest + loops * (free + 1 + branch + 1 - exited)
     group = loaded + first + enter + rest
     start = 12 + timing.put - 1 + (branch if acc else 0) + 1
     finish = turn * codelet.finish_turns + exited + branch

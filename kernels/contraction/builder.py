@@ -1,0 +1,312 @@
+"""The graph of a planned contraction: operands, gathers, vertices, reduction, result.
+
+The tiles form a grid [group part][K part][output part][position part]; which of the last two runs fastest is the plan's
+``partners``: neighbouring tiles receive a common block at twice the rate. Blocks of a tile (codelets/matmul_*.S):
+X [group][K group][field], W [group][variant][out group][K group][tap][outputs][inputs],
+OUT [group][variant][out group][position][outputs].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.codelets import COLUMN, K_GROUP_BYTES, UNROLLED, WORKERS, X_OVERREAD, matmul_codelet, plane_field
+from kernels.contraction.field import Field, Segments
+from kernels.contraction.layout import add, cuts, host_order, nested, take
+from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, gather, place_operand, repeat_planes
+from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, RESULT_DTYPE, Axis, Contraction
+from kernels.contraction.reduction import add_reduction
+from kernels.planner.plan import ContractionPlan
+from tile_emu.chips import load_chip
+from tile_emu.graph import Graph, Pointer, Variable
+
+I64 = NDArray[np.int64]
+
+
+def build_graph(contraction: Contraction, plan: ContractionPlan) -> Graph:
+    """The graph of a plan; its tensors have the names of the host's views."""
+    return _Builder(contraction, plan).build()
+
+
+class _Builder:
+    """Arrays over tiles are [group part][K part][output part][position part]; flat ones are in tile order."""
+
+    def __init__(self, contraction: Contraction, plan: ContractionPlan) -> None:
+        self.contraction, self.plan, self.shape = contraction, plan, plan.shape
+        shape = self.shape
+        chip = load_chip(plan.chip)
+        self.codelet = matmul_codelet(shape.dtype, chip)
+        self.graph = Graph(chip, plan.tiles)
+        self.field = Field(shape, plan.row_splits, plan.column_splits, plan.image_splits)
+        self.group_cut = cuts(shape.groups, plan.group_splits)
+        self.k_cut = cuts(-(-shape.inputs // self.codelet.inputs), plan.k_splits)
+        self.o_cut = cuts(-(-shape.outputs // self.codelet.outputs), plan.output_splits)
+        self.g_size, self.k_size, self.o_size = (np.diff(cut) for cut in (self.group_cut, self.k_cut, self.o_cut))
+        # [K parts][steps + 1] K groups
+        self.step_cut = self.k_size[:, None] * np.arange(plan.steps + 1) // plan.steps
+        splits = (plan.group_splits, plan.k_splits, plan.output_splits, plan.position_splits)
+        if plan.partners == "w":
+            self.tile = np.arange(plan.tiles).reshape(splits)
+        else:
+            order = (splits[0], splits[1], splits[3], splits[2])
+            self.tile = np.arange(plan.tiles).reshape(order).transpose(0, 1, 3, 2)
+        at = np.unravel_index(np.argsort(self.tile, axis=None), splits)  # grid coordinates of tile 0, 1, ...
+        self.at_g, self.at_k, self.at_o, self.at_p = (np.asarray(index, np.int64) for index in at)
+        self.every = np.arange(plan.tiles)
+        self.out_pitch = self.field.padded[self.at_p] * self.codelet.position_bytes
+        self.sums = self.g_size[self.at_g] * shape.variants * self.o_size[self.at_o] * self.out_pitch
+
+    def build(self) -> Graph:
+        """Variables, tensors, and the program."""
+        plan, graph = self.plan, self.graph
+        split = plan.k_splits > 1
+        extra = COLUMN if split else 0
+        out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16)
+        x, w = self._x(), self._w()
+        graph.separate(x.gathered or x.home, out)
+        for step in range(plan.steps):
+            self._gather(step, x, w)
+            self._multiply(step, x, w, out)
+        blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][K part]
+        result = add_reduction(graph, blocks, self.sums, out, self.codelet.out_bytes) if split else out
+        order = blocks[..., 0] if split else self.every
+        self._result(result, np.asarray(order, np.int64).ravel())
+        return graph
+
+    # ---- operands ------------------------------------------------------------------------------------------------
+
+    def _k_groups(self, k: I64, step: int) -> I64:
+        """K groups of a step."""
+        return self.step_cut[k, step + 1] - self.step_cut[k, step]
+
+    def _x(self) -> Operand:
+        """The streamed operand: blocks [group part][K part][position part]."""
+        plan, field, view = self.plan, self.field, self.contraction.x
+        g, k, p = (index.ravel() for index in np.indices((plan.group_splits, plan.k_splits, plan.position_splits)))
+        stays = plan.output_splits == 1 and not field.halo
+        groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
+        tile = self.tile.transpose(0, 1, 3, 2).reshape(len(g), plan.output_splits)
+        behind = self._x_spare()
+        homes = Homes(groups * field.own_units[p][:, None], tile, behind[tile[:, 0]] if stays else 0 * p)
+        most = groups.max(axis=1).reshape(plan.group_splits, plan.k_splits, -1)[self.at_g, self.at_k, self.at_p]
+        size = None if stays else most * field.units[self.at_p] * UNIT_BYTES + behind
+        place = place_operand
+        return place(self.graph, view, self._operand_dtype(), homes, self._x_units(g, k, p), size, ("any", "any"))
+
+    def _x_spare(self) -> I64:
+        """Bytes read behind the last plane: the pipeline's over-read, padding positions, columns shared with nobody."""
+        field = self.field
+        last = np.max([field.tap_offset(tap) for taps in self.shape.taps for tap in taps], axis=0)
+        beyond = np.maximum(last + field.padded - field.units, field.shared * field.images)
+        return (np.maximum(beyond, 0) * UNIT_BYTES + X_OVERREAD)[self.at_p]
+
+    def _x_units(self, g: I64, k: I64, p: I64) -> tuple[Axis, I64, Axis, int]:
+        """Contributions of all units: blocks in order, in each [step][group][K group][row][column][image]."""
+        view, field, steps = self.contraction.x, self.field, self.plan.steps
+        part, row, column, image = field.own_positions()
+        planes_of = np.repeat(np.arange(self.shape.planes), self.shape.rows + field.reach)
+        rows, columns = view.axis("row"), view.axis("column")
+        flat_row = rows if rows.base.ndim == 1 else _ragged(rows, self.shape.rows + field.reach)
+        column_axis = take(columns, planes_of[row], column) if columns.base.ndim > 1 else take(columns, column)
+        position = add(
+            take(flat_row, row if len(flat_row.base) > 1 else 0 * row), column_axis, take(view.axis("image"), image)
+        )
+        first = np.searchsorted(part, np.arange(field.parts))
+        # one entry for each (block, step), in it the loops group, K group, unit of the part
+        block, step = (index.ravel() for index in np.indices((len(g), steps)))
+        k_groups = self.step_cut[k[block], step + 1] - self.step_cut[k[block], step]
+        entry, group, k_group, unit = nested(self.g_size[g[block]], k_groups, field.own_units[p[block]])
+        of = block[entry]
+        where = add(take(position, first[p[of]] + unit), take(view.axis("group"), self.group_cut[g[of]] + group))
+        depth = self.k_cut[k[of]] + self.step_cut[k[of], step[entry]] + k_group
+        return where, depth, view.axis("input"), self.codelet.inputs
+
+    def _w(self) -> Operand:
+        """The operand in the weight state: blocks [group part][K part][output part]."""
+        plan, shape, outputs = self.plan, self.shape, self.codelet.outputs
+        g, k, o = (index.ravel() for index in np.indices((plan.group_splits, plan.k_splits, plan.output_splits)))
+        stays = plan.position_splits == 1
+        groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
+        per_group = self.o_size[o] * shape.tap_count * outputs
+        tile = self.tile.reshape(len(g), plan.position_splits)
+        homes = Homes(groups * per_group[:, None], tile, 0 * g)
+        most = (groups.max(axis=1) * per_group).reshape(plan.group_splits, plan.k_splits, -1)
+        size = None if stays else most[self.at_g, self.at_k, self.at_o] * UNIT_BYTES
+        regions = ("interleaved" if stays else "any", "interleaved")
+        units = self._w_units(g, k, o)
+        return place_operand(self.graph, self.contraction.w, self._operand_dtype(), homes, units, size, regions)
+
+    def _w_units(self, g: I64, k: I64, o: I64) -> tuple[Axis, I64, Axis, int]:
+        """Contributions of all units: in a block [step][group][variant][out group][K group][tap][output]."""
+        view, shape, outputs = self.contraction.w, self.shape, self.codelet.outputs
+        taps = np.array([len(variant) for variant in shape.taps])
+        sizes = (len(g), self.plan.steps)
+        block, step = (index.ravel() for index in np.indices(sizes))
+        k_groups = self.step_cut[k[block], step + 1] - self.step_cut[k[block], step]
+        # entries (block, step, group, variant): their inner loops depend on the variant
+        entry, group, variant = nested(self.g_size[g[block]], np.full(len(block), shape.variants))
+        unit, out_group, k_group, tap, row = nested(
+            self.o_size[o[block[entry]]], k_groups[entry], taps[variant], np.full(len(entry), outputs)
+        )
+        of, at_step = block[entry][unit], step[entry][unit]
+        output = (self.o_cut[o[of]] + out_group) * outputs + row
+        total_outputs = -(-shape.outputs // outputs) * outputs
+        where = add(
+            take(view.axis("group"), self.group_cut[g[of]] + group[unit]),
+            take(view.axis("output").padded(total_outputs), output),
+            take(view.axis("tap"), (np.cumsum(taps) - taps)[variant[unit]] + tap),
+        )
+        depth = self.k_cut[k[of]] + self.step_cut[k[of], at_step] + k_group
+        return where, depth, view.axis("input"), self.codelet.inputs
+
+    def _operand_dtype(self) -> np.dtype[Any]:
+        return np.dtype(OPERAND_DTYPE[self.shape.dtype])
+
+    # ---- the program -----------------------------------------------------------------------------------------------
+
+    def _gather(self, step: int, x: Operand, w: Operand) -> None:
+        """One exchange that brings the step's blocks of both operands to the tiles that use them."""
+        if x.gathered is None and w.gathered is None:
+            return
+        phase = self.graph.exchange(f"gather {step}" if self.plan.steps > 1 else "gather")
+        if x.gathered is not None:
+            gather(phase, x, step, self._x_segments(step))
+        if w.gathered is not None:
+            units = w.homes.units[:, step]
+            block = np.arange(len(units))
+            gather(phase, w, step, Segments(block, block, 0 * block, 0 * block, units))
+
+    def _x_segments(self, step: int) -> Segments:
+        """Pieces of all blocks of one step; parts and owners are numbers of blocks."""
+        plan, field = self.plan, self.field
+        once = field.segments()
+        pieces = []
+        for g in range(plan.group_splits):
+            for k in range(plan.k_splits):
+                planes = np.full(field.parts, self.g_size[g] * self._k_groups(np.array(k), step))
+                found = repeat_planes(once, planes, field.units, field.own_units)
+                first = (g * plan.k_splits + k) * field.parts
+                pieces.append((found.part + first, found.owner + first, found.at, found.source, found.count))
+                if field.shared:  # the last row ends in columns that nobody shares: padding like the first row's start
+                    part = np.arange(field.parts)
+                    count = field.shared * field.images
+                    pieces.append((part + first, part + first, planes * field.units, 0 * part, count))
+        return Segments(*(np.concatenate(part) for part in zip(*pieces)))
+
+    def _multiply(self, step: int, x: Operand, w: Operand, out: Variable) -> None:
+        """The vertices of one step: for each group and variant on a tile ``plan.pieces`` of them."""
+        shape = self.shape
+        compute = self.graph.execute(f"multiply {step}" if self.plan.steps > 1 else "multiply")
+        codelet = self.codelet.zero if step == 0 else self.codelet.acc
+        first_tap = 0
+        for variant, taps in enumerate(shape.taps):
+            for group in range(int(self.g_size.max())):
+                tile = self.every[self.g_size[self.at_g] > group]
+                base = self._vertex(step, tile, group, variant, first_tap, w, out)
+                for piece in range(self.plan.pieces):
+                    fields = base | self._piece(step, tile, group, variant, piece, x, out)
+                    planes = int(self._k_groups(np.arange(self.plan.k_splits), step).max()) * len(taps)
+                    compute.add(codelet(planes), tile, **fields)
+            first_tap += len(taps)
+
+    def _vertex(
+        self, step: int, tile: I64, group: int, variant: int, first_tap: int, w: Operand, out: Variable
+    ) -> dict[str, Any]:
+        """What all pieces of a vertex share."""
+        plan, shape, codelet = self.plan, self.shape, self.codelet
+        k, out_groups = self.at_k[tile], self.o_size[self.at_o[tile]]
+        k_groups = self._k_groups(k, step)
+        taps = len(shape.taps[variant])
+        row = out_groups * codelet.outputs * K_GROUP_BYTES  # of one tap and K group
+        offset = (group * shape.tap_count + first_tap) * k_groups * row
+        if w.gathered is None:
+            block = (self.at_g[tile] * plan.k_splits + k) * plan.output_splits + self.at_o[tile]
+            earlier = self.g_size[self.at_g[tile]] * self.step_cut[k, step] * shape.tap_count * row
+            weights = Pointer(w.home, block, earlier + offset)
+        else:
+            weights = Pointer(w.gathered, tile, offset)
+        later = k_groups * taps - 1
+        entry = np.where(later > 0, -later % UNROLLED * codelet.launch_bytes, UNROLLED * codelet.launch_bytes + 4)
+        rounds = np.maximum(-(-later // UNROLLED) - 1, 0)
+        return {"weights": weights, "out_groups": out_groups - 1, "rounds": rounds, "entry": entry}
+
+    def _piece(
+        self, step: int, tile: I64, group: int, variant: int, piece: int, x: Operand, out: Variable
+    ) -> dict[str, Any]:
+        """The workers' records and planes of one vertex."""
+        plan, shape, codelet, field = self.plan, self.shape, self.codelet, self.field
+        p, k, out_groups = self.at_p[tile], self.at_k[tile], self.o_size[self.at_o[tile]]
+        padded, units, k_groups = field.padded[p], field.units[p], self._k_groups(k, step)
+        skipped = 0 * k
+        if x.gathered is None:
+            shard, variable = (self.at_g[tile] * plan.k_splits + k) * plan.position_splits + p, x.home
+            skipped = self.g_size[self.at_g[tile]] * self.step_cut[k, step] * units
+        else:
+            shard, variable = tile, x.gathered
+        taps = [field.tap_offset(tap)[p] for tap in shape.taps[variant]]
+        planes = [  # K groups that a tile does not have are never launched; their address must only be a valid one
+            (skipped + (group * k_groups + np.minimum(k_group, k_groups - 1)) * units + tap) * UNIT_BYTES
+            for k_group in range(int(k_groups.max()))
+            for tap in taps
+        ]
+        first_out = (group * shape.variants + variant) * out_groups * self.out_pitch[tile]
+        fields: dict[str, Any] = {}
+        low, high = padded * piece // plan.pieces, padded * (piece + 1) // plan.pieces
+        for worker in range(WORKERS):
+            start = low + (high - low) * worker // WORKERS
+            count = low + (high - low) * (worker + 1) // WORKERS - start
+            fields |= {
+                f"out{worker}": Pointer(out, tile, first_out + start * codelet.position_bytes),
+                f"tail{worker}": 8 * (codelet.chunks * count - codelet.tail),
+                f"wrap{worker}": (1 - codelet.chunks * count) & 0x3FF,
+                f"count{worker}": count - 4,
+                f"out_pitch{worker}": self.out_pitch[tile],
+            }
+            for number, plane in enumerate(planes):
+                fields[plane_field(number, worker)] = Pointer(variable, shard, plane + start * UNIT_BYTES)
+        return fields
+
+    # ---- result ----------------------------------------------------------------------------------------------------
+
+    def _result(self, variable: Variable, tile: I64) -> None:
+        """Host view of the result; ``tile``: one tile of each block, in the order in which ``variable`` holds them."""
+        view, shape, field, outputs = self.contraction.out, self.shape, self.field, self.codelet.outputs
+        p, g, o = self.at_p[tile], self.at_g[tile], self.at_o[tile]
+        block, group, variant, out_group, position = nested(
+            self.g_size[g], np.full(len(tile), shape.variants), self.o_size[o], field.padded[p]
+        )
+        part = p[block]
+        place, image = np.divmod(position, field.images[part])
+        row, column = np.divmod(place, field.pitch[part])
+        junk = (column >= field.columns[part]) | (row >= field.rows[part])
+        row, column = np.where(junk, 0, row) + field.row[part], np.where(junk, 0, column) + field.column[part]
+        where = add(
+            take(view.axis("group"), self.group_cut[g[block]] + group),
+            take(view.axis("image"), image + field.image[part]),
+            _at(view.axis("row"), variant, row),
+            _at(view.axis("column"), variant, column),
+        )
+        where.base[junk] = NOWHERE
+        depth = self.o_cut[o[block]] + out_group
+        kind = np.dtype(RESULT_DTYPE[shape.dtype])
+        at = np.arange(len(block)) * outputs
+        order = host_order(view, where, depth, view.axis("output"), outputs, at, len(block) * outputs)
+        if variable.nbytes.sum() // kind.itemsize > len(order):
+            raise AssertionError("the sums are laid out without gaps")
+        self.graph.tensor(view.name, view.shape, kind, variable, order)
+
+
+def _at(axis: Axis, variant: I64, index: I64) -> Axis:
+    """The contributions of an axis that may or may not depend on the variant, or of one without indices."""
+    if axis.base.ndim > 1:
+        return take(axis, np.minimum(variant, len(axis.base) - 1), index)
+    return take(axis, index if len(axis.base) > 1 else 0 * index)
+
+
+def _ragged(axis: Axis, sizes: I64) -> Axis:
+    """[planes][rows] as one dimension, each plane with its own number of rows."""
+    plane, row = nested(sizes)
+    return take(axis, plane, row)

@@ -1,0 +1,100 @@
+"""From a contraction and the host's arrays to the result: plan, graph, image, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.contraction.builder import build_graph
+from kernels.contraction.problem import OPERAND_DTYPE, Contraction
+from kernels.planner.contraction import plan_contraction
+from kernels.planner.plan import ContractionPlan
+from tile_emu.chips import Chip
+from tile_emu.errors import OutOfTileMemory
+
+if TYPE_CHECKING:
+    from tile_emu.graph.image import Image
+    from tile_emu.profile.recording import Recording
+
+I64 = NDArray[np.int64]
+Progress = Callable[..., None]
+
+_RESERVES = (None, 160 * 1024, 256 * 1024)  # SRAM kept free for the separation of elements, tried in turn
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionResult:
+    """``out``: the result as the host's array; ``sram_bytes`` i64[tiles]: bytes of SRAM in use, code included."""
+
+    out: NDArray[Any]
+    plan: ContractionPlan
+    recording: Recording
+    image: Image
+    sram_bytes: I64
+
+
+def silent(*_: object) -> None:
+    """No progress wanted."""
+
+
+def plan_and_lower(
+    choices: Sequence[Contraction], chip: Chip, progress: Progress = silent
+) -> tuple[ContractionPlan, Image]:
+    """The cheapest plan of several ways to put the same problem, whose variables also find a place.
+
+    Raises OutOfTileMemory if none does.
+    """
+    problem: OutOfTileMemory | None = None
+    for reserve in _RESERVES:
+        plans = []
+        for contraction in choices:
+            try:
+                plans.append((plan_contraction(contraction.shape, chip, reserve=reserve)[0], contraction))
+            except OutOfTileMemory as error:
+                problem = problem or error
+        for plan, contraction in sorted(plans, key=lambda pair: (pair[0].predicted.total, pair[0].sram_bytes)):
+            try:
+                progress("building the graph")
+                return plan, build_graph(contraction, plan).lower(progress)
+            except OutOfTileMemory as error:
+                problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def used_sram(image: Image) -> I64:
+    """Bytes in use on every tile, i64[tiles]: code, rows, vertex states and variables."""
+    return image.memory_map.used_bytes()
+
+
+def run_contraction(
+    choices: Sequence[Contraction],
+    arrays: Mapping[str, NDArray[Any]],
+    chip: Chip,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> ContractionResult:
+    """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
+
+    ``arrays`` by the names of the views of x and w; they are rounded to the operands' dtype. ``progress(stage, share)``
+    is called at times. Raises OutOfTileMemory, and whatever the machine finds wrong.
+    """
+    from tile_emu.machine import Machine
+
+    report = progress if progress is not None else silent
+    report("planning")
+    plan, image = plan_and_lower(choices, chip, report)
+    machine = Machine(chip, image.tiles, threads)
+    report("loading")
+    machine.load(image)
+    kind = OPERAND_DTYPE[plan.shape.dtype]
+    with np.errstate(over="ignore"):
+        for name, array in arrays.items():
+            machine.write_tensor(name, np.asarray(array).astype(kind))
+    recording = machine.run(progress=progress)
+    out = machine.read_tensor(choices[0].out.name)
+    return ContractionResult(out, plan, recording, image, used_sram(image))

@@ -1,0 +1,238 @@
+"""The planner of contractions: a grid of tiles over groups, K, outputs and the field, and steps in time.
+
+One operand streams through the tiles (its rows are *positions*), the other sits in the weight state (its rows are
+*outputs*). The grid cuts groups, rows, columns, images, outputs and the inputs (K) into parts. A tile holds a share of
+its two blocks (the blocks lie spread over the tiles that use them), gathers them whole by multicast, in as many steps
+over K as SRAM asks for, and multiplies. With K cut into parts, the partial sums are exchanged and added: each tile of a
+group finishes its share of the block of sums.
+
+Search: every useful split of each dimension (a split s is useful if no smaller one gives blocks as small), the smallest
+number of steps that fits, cost by kernels.planner.cost. Vectorised; nothing is pruned but what cannot fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.codelets import (
+    COLUMN,
+    K_GROUP_BYTES,
+    LEAST_POSITIONS,
+    WORKERS,
+    X_OVERREAD,
+    MatmulCodelet,
+    matmul_codelet,
+    reduce_codelet,
+)
+from kernels.contraction.problem import Shape
+from kernels.planner.cost import CALL, ceil_div, exchange_cycles, matmul_cycles, reduce_cycles
+from kernels.planner.plan import ContractionPlan, PlanCycles
+from tile_emu.chips import Chip, load_chip
+from tile_emu.errors import OutOfTileMemory
+
+I64 = NDArray[np.int64]
+
+CODE_BYTES = 28 * 1024  # kept free for code and exchange rows
+STATE_BYTES = 160  # of a vertex, addresses of planes not counted
+PLANE_BYTES = 24  # addresses of one plane for the six workers
+PARTNERS = ("w", "x")
+
+
+def useful_splits(n: int, most: int) -> I64:
+    """The split counts up to ``most`` that are the smallest for their block size ceil(n / s), ascending."""
+    counts = np.arange(1, min(n, most) + 1)
+    sizes = ceil_div(n, counts)
+    return counts[np.r_[True, sizes[1:] != sizes[:-1]]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """Splits that use no more tiles than there are, and what follows from them; arrays of one length."""
+
+    splits: I64  # [6][n]: groups, K, outputs, rows, columns, images
+    groups: I64
+    k_groups: I64
+    out_groups: I64
+    positions: I64  # padded
+    units: I64  # of a block of X, per K group
+    halo: I64  # units of it that neighbours own
+    steps: I64
+    sram: I64
+
+    def members(self) -> tuple[I64, I64]:
+        """Tiles that share a block of X and a block of W."""
+        return self.splits[2], self.splits[3] * self.splits[4] * self.splits[5]
+
+
+def _grid(sizes: tuple[int, ...], tiles: int) -> I64:
+    """All combinations of useful splits whose product is at most ``tiles``: [sizes][n]."""
+    found = np.ones((1, 1), np.int64)
+    for size in sizes:
+        more = useful_splits(size, tiles)
+        product = found[-1][:, None] * more
+        at, which = np.nonzero(product <= tiles)
+        found = np.concatenate([found[:-1, at], more[None, which], product[None, at, which]])
+    return found[:-1]
+
+
+def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
+    """Positions (padded) of the largest block, its units per K group, those of a halo, and those of one's own."""
+    rows, columns, images = (
+        ceil_div(n, s) for n, s in zip((shape.rows, shape.columns, shape.images), splits[3:], strict=True)
+    )
+    shared = np.where(splits[4] == 1, shape.shared_columns, 0)
+    pitch = columns + shape.column_reach - shared
+    positions = np.maximum(((rows - 1) * pitch + columns) * images, LEAST_POSITIONS)
+    reach = sum(shape.row_reach)
+    units = (shape.planes * rows + reach) * pitch * images
+    inner_rows = shape.planes * rows + np.where(splits[3] == 1, reach, 0)
+    inner_columns = np.where(splits[4] == 1, pitch, columns)
+    halo = units - inner_rows * inner_columns * images
+    own = (shape.planes * rows + np.where(splits[3] == 1, reach, np.minimum(reach, 2 * shape.planes))) * pitch * images
+    return positions, units, halo, own
+
+
+def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates | None:
+    """Candidates that fit the SRAM, or None."""
+    out_total, k_total = ceil_div(shape.outputs, codelet.outputs), ceil_div(shape.inputs, codelet.inputs)
+    splits = _grid((shape.groups, k_total, out_total, shape.rows, shape.columns, shape.images), tiles)
+    positions, units, halo, own = _field_blocks(shape, splits)
+    # a halo must come from elsewhere while a tile's own share does not: only groups of tiles can gather both
+    splits_ok = (halo == 0) | (splits[2] > 1)
+    splits, positions, units, halo, own = (a[..., splits_ok] for a in (splits, positions, units, halo, own))
+    gs, ks, os = splits[:3]
+    ps = splits[3] * splits[4] * splits[5]
+    groups, block_k, block_o = ceil_div(shape.groups, gs), ceil_div(k_total, ks), ceil_div(out_total, os)
+    weights = block_o * codelet.outputs * shape.tap_count  # units of W per K group
+    sums = groups * shape.variants * block_o * positions * codelet.position_bytes
+    received = np.where(ks > 1, ceil_div(sums, ks * COLUMN) * COLUMN * (ks - 1), 0)
+    result = np.where(ks > 1, ceil_div(sums, ks), 0)
+    x_home = ceil_div(groups * block_k * own * K_GROUP_BYTES, os)
+    w_home = ceil_div(groups * block_k * weights * K_GROUP_BYTES, ps)
+    pieces = _pieces(codelet, positions)
+    state = groups * pieces * (block_k * shape.tap_count * PLANE_BYTES + STATE_BYTES * shape.variants)
+    fixed = x_home + w_home + sums + received + result + X_OVERREAD + COLUMN + state
+    x_row = groups * np.where((os > 1) | (halo > 0), units, 0)  # gathered units per K group
+    w_row = groups * np.where(ps > 1, weights, 0)
+    memory = chip.memory
+    room = memory.size - CODE_BYTES - reserve - fixed
+    # the interleaved region holds the weights in use, the sums and what is received
+    resident = np.where(ps > 1, 0, w_home)
+    upper = memory.end - memory.interleaved_base - reserve // 2 - sums - received - resident
+    # code, rows and vertex states lie in the region below
+    low = memory.interleaved_base - memory.base - CODE_BYTES - state
+    per_group = np.maximum(x_row + w_row, 1) * K_GROUP_BYTES
+    step_groups = np.minimum(room // per_group, block_k)
+    at_most = np.where(w_row > 0, upper // np.maximum(w_row * K_GROUP_BYTES, 1), block_k)
+    step_groups = np.minimum(step_groups, at_most)
+    fits = (step_groups > 0) & (upper >= 0) & (low >= 0)
+    if not fits.any():
+        return None
+    steps = ceil_div(block_k[fits], step_groups[fits])
+    steps = np.where((x_row[fits] == 0) & (w_row[fits] == 0), 1, steps)
+    sram = fixed[fits] + per_group[fits] * ceil_div(block_k[fits], steps)
+    return _Candidates(
+        splits=splits[:, fits],
+        groups=groups[fits],
+        k_groups=block_k[fits],
+        out_groups=block_o[fits],
+        positions=positions[fits],
+        units=units[fits],
+        halo=halo[fits],
+        steps=steps,
+        sram=sram,
+    )
+
+
+def _pieces(codelet: MatmulCodelet, positions: Any) -> Any:
+    """Vertices per step, group and variant: no worker of one takes more than codelet.max_positions."""
+    return ceil_div(positions, WORKERS * codelet.max_positions)
+
+
+def _gather_words(shape: Shape, codelet: MatmulCodelet, c: _Candidates, partners: str) -> Any:
+    """Words that the busiest tile receives per K group; what both tiles of a pair take counts half where it may."""
+    x_members, w_members = c.members()
+    x = np.where(x_members > 1, c.units, 0)
+    w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.tap_count, 0)
+    del partners
+    return c.groups * (x + w) * K_GROUP_BYTES // 4
+
+
+def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
+    """Predicted cycles of every candidate: gather, compute, exchange of partials, reduction."""
+    words = _gather_words(shape, codelet, c, partners)
+    few = c.k_groups // c.steps  # K groups of the shorter steps, the first of them
+    more = c.k_groups - few * c.steps  # steps with one more
+    gather = (c.steps - more) * exchange_cycles(chip, words * few) + more * exchange_cycles(chip, words * (few + 1))
+    pieces = _pieces(codelet, c.positions)
+    size = ceil_div(c.positions, pieces)
+    compute = 0 * size
+    for taps in (len(variant) for variant in shape.taps):
+        cycles = matmul_cycles(codelet, chip, size, few * taps, c.out_groups, False) + CALL * c.steps
+        cycles = cycles + (c.steps - 1 - more) * matmul_cycles(codelet, chip, size, few * taps, c.out_groups, True)
+        longer = matmul_cycles(codelet, chip, size, (few + 1) * taps, c.out_groups, True)
+        compute = compute + pieces * c.groups * (cycles + more * longer)
+    sums = c.groups * shape.variants * c.out_groups * c.positions * codelet.position_bytes
+    ks = c.splits[1]
+    share = ceil_div(sums, ks * COLUMN) * COLUMN
+    exchange = np.where(ks > 1, exchange_cycles(chip, share * (ks - 1) // 4), 0)
+    reducer = reduce_codelet(codelet.out_bytes)
+    reduce = np.where(ks > 1, reduce_cycles(reducer, chip, share, ks - 1) + CALL, 0)
+    return gather, compute, exchange, reduce
+
+
+def plan_contraction(
+    shape: Shape, chip: str | Chip = "bow", *, tiles: int | None = None, reserve: int | None = None, best: int = 1
+) -> list[ContractionPlan]:
+    """The ``best`` cheapest plans, the cheapest first.
+
+    ``tiles``: how many tiles may be used. ``reserve``: bytes of SRAM to leave unused for the separation of variables
+    into elements (default: six elements). Raises OutOfTileMemory if no division fits.
+    """
+    where = load_chip(chip) if isinstance(chip, str) else chip
+    most = where.tiles if tiles is None else tiles
+    kept = 6 * where.memory.element_bytes * where.memory.size // 638_976 if reserve is None else reserve
+    codelet = matmul_codelet(shape.dtype, where)
+    found = _candidates(shape, codelet, where, most, kept)
+    if found is None:
+        raise OutOfTileMemory(f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {most} tiles of {where.name}")
+    plans = []
+    for partners in PARTNERS[:1]:
+        parts = _costs(shape, codelet, where, found, partners)
+        order = np.lexsort((found.sram, sum(parts)))[:best]
+        plans += [_plan(shape, where, codelet, partners, found, parts, int(at)) for at in order]
+    return sorted(plans, key=lambda plan: (plan.predicted.total, plan.sram_bytes))[:best]
+
+
+def _plan(
+    shape: Shape, chip: Chip, codelet: MatmulCodelet, partners: str, c: _Candidates, parts: tuple[Any, ...], at: int
+) -> ContractionPlan:
+    cycles = PlanCycles(*(int(part[at]) for part in parts))
+    gs, ks, os, rs, cs, images = (int(split) for split in c.splits[:, at])
+    per_tile = int(c.groups[at] * c.positions[at] * c.out_groups[at] * c.k_groups[at]) * shape.tap_count
+    work = per_tile * codelet.outputs * codelet.inputs * gs * ks * os * rs * cs * images
+    return ContractionPlan(
+        shape=shape,
+        chip=chip.name,
+        group_splits=gs,
+        row_splits=rs,
+        column_splits=cs,
+        image_splits=images,
+        output_splits=os,
+        k_splits=ks,
+        steps=int(c.steps[at]),
+        partners=partners,
+        codelet=codelet.name,
+        tile_groups=int(c.groups[at]),
+        tile_positions=int(c.positions[at]),
+        tile_out_groups=int(c.out_groups[at]),
+        tile_k_groups=int(c.k_groups[at]),
+        pieces=int(_pieces(codelet, c.positions[at])),
+        sram_bytes=int(c.sram[at]),
+        padding=1 - shape.macs / work,
+        predicted=cycles,
+    )

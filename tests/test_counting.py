@@ -96,6 +96,19 @@ def test_executions_account_for_all_turns(recording: Recording) -> None:
     assert recording.executions.sum() + recording.extra_turns.sum() == recording.turns.sum()
 
 
+def test_runs_of_workers(recording: Recording) -> None:
+    """Fewer tiles than the sample has: all of them. A worker's first turn is in its own slot of six cycles."""
+    runs = recording.worker_runs
+    assert runs[:, 1].tolist() == [1] * 6 + [2] * 12
+    assert runs[:, 2].tolist() == 3 * [0, 1, 2, 3, 4, 5]
+    assert runs[:, 4].tolist() == 12 * [20] + 6 * [63]
+    start = runs[:, 3].reshape(3, 6)
+    assert all(sorted(row % 6) == [0, 1, 2, 3, 4, 5] for row in start)
+    # The second vertex begins after the first one's last turn, and the tile arrives after the second one's.
+    assert start[2].min() > (start[1] + 6 * 19).max()
+    assert recording.finish[2] > (start[2] + 6 * 62).max()
+
+
 # Operations by hand, from what each instruction computes.
 @pytest.mark.parametrize(
     ("mnemonic", "expected"),

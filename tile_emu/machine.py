@@ -8,8 +8,9 @@ see received data; when all have, the words are moved (tile_emu.exchange.deliver
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from tile_emu.tile.csrspace import S_INCOMING_BASE, S_INCOMING_DELTA, S_INCOMING
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
 from tile_emu.tile.state import TileArrays, run_tiles
+from tile_emu.tile.timeline import Timeline, sample
 
 if TYPE_CHECKING:
     from tile_emu.exchange.transfers import Transfers
@@ -41,7 +43,14 @@ Progress = Callable[..., None]
 class Machine:
     """One emulated chip. ``memory`` is uint8[tiles, SRAM size], touched only where programs use it."""
 
-    def __init__(self, chip: str | Chip, tiles: int | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        chip: str | Chip,
+        tiles: int | None = None,
+        threads: int | None = None,
+        timeline_tiles: Sequence[int] | None = None,
+    ) -> None:
+        """``timeline_tiles``: tiles of which the recording keeps when each worker ran; by default a sample of eight."""
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
         self.tiles = self.chip.tiles if tiles is None else tiles
         if not 1 <= self.tiles <= self.chip.tiles:
@@ -51,6 +60,8 @@ class Machine:
             raise UsageError(f"cannot run on {self.threads} threads")
         self.arrays = TileArrays(self.chip, self.tiles)
         self.image: Image | None = None
+        chosen = sample(self.tiles) if timeline_tiles is None else timeline_tiles
+        self.timeline = Timeline(self.arrays, chosen)
 
     @property
     def memory(self) -> NDArray[np.uint8]:
@@ -107,6 +118,7 @@ class Machine:
                     progress("running", phase / (barriers + 1))
                 at_host = self._compute(pool)
                 self._count(record, phase, counted, counter)
+                self.timeline.take(phase, start)
                 if at_host:
                     if phase != barriers:
                         raise TileEmuError(f"the program ended before exchange {phase} of {barriers}")
@@ -115,7 +127,7 @@ class Machine:
                     raise TileEmuError(f"a barrier after the last of the program's {barriers} exchanges")
                 self._exchange(pool, record, phase, start, *image.exchanges[phase])
         record.finish[:] = self.arrays.sup[:, layout.ARRIVAL] - start
-        return record
+        return dataclasses.replace(record, worker_runs=self.timeline.runs())
 
     def _settle(self) -> int:
         """Start every supervisor at the same cycle, when all earlier results are ready; that cycle."""

@@ -14,3 +14,4 @@ MUX = 2  # value: the new incoming mux
 MUXPAIR = 3  # value: the new paired mux
 POINTER = 4  # value: the new store address in bytes
 FORMAT = 5  # value: the new incoming format, 0 for 32-bit items
+WORKER = 6  # between rows, where asked for: value: turns; count: which worker; event: cycle of its first turn

@@ -13,7 +13,7 @@ import typing
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -79,6 +79,8 @@ class Recording:
     executions: Annotated[I64, Column("CI", "executions of each instruction by workers, all tiles")]
     extra_turns: Annotated[I64, Column("CI", "turns beyond one an execution, multi-pass functions")]
     supervisor_executions: Annotated[I64, Column("CI", "executions of each instruction by supervisors, all tiles")]
+    # Runs of workers on a few chosen tiles, i64[n, 5]: compute phase, tile, worker, cycle of the first turn, turns.
+    worker_runs: I64 = field(default_factory=lambda: np.zeros((0, 5), np.int64))
     missing: frozenset[str] = frozenset()  # columns that the file read did not have: zeros stand in their place
 
     def __post_init__(self) -> None:
@@ -214,6 +216,7 @@ class Recording:
                 chip=np.array(json.dumps(dataclasses.asdict(self.chip))),
                 tiles=np.array(self.tiles),
                 words=np.array(self.words),
+                worker_runs=narrow(self.worker_runs),
                 model=np.array(self.model),
                 compute_names=np.array(self.compute_names, dtype=np.str_),
                 exchange_names=np.array(self.exchange_names, dtype=np.str_),
@@ -250,6 +253,8 @@ class Recording:
         missing = frozenset(name for name, _ in columns() if name not in found)
         if missing & _ALWAYS:
             raise KeyError(*missing)
+        if "worker_runs" in data:
+            found["worker_runs"] = data["worker_runs"].astype(np.int64)
         return dataclasses.replace(blank, missing=missing, **found)
 
 

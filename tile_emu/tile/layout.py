@@ -65,6 +65,7 @@ SEND_CONTROL = 9
 LOG_COUNT = 10  # entries in the tile's exchange log
 STOPPED_CONTEXT = 11  # context that faulted or needs a page decoded
 ROW_END = 12  # cycle at which the last row was left
+LAUNCHES_LOGGED = 13  # 1: in compute phases the log takes what every launched worker did, while it has room
 READY = 16  # per MRF slot: first cycle at which it may be read
 SUPERVISOR_FIELDS = 40
 

@@ -110,6 +110,11 @@ class TileArrays:
     def _counters(self, places: int) -> NDArray[np.int64]:
         return np.zeros((self.tiles, layout.EXECUTIONS + layout.EXECUTION_PARTS * places), np.int64)
 
+    def reserve_log(self, lines: int) -> None:
+        """Make room for at least so many lines in each empty log; memory is touched only where lines are written."""
+        if lines > self.log.shape[1]:
+            self.log = np.zeros((self.tiles, lines, COLUMNS), np.int32)
+
     def grow_log(self) -> None:
         """Double the room of the exchange logs. Only while no other thread runs tiles."""
         grown = np.zeros((self.tiles, 2 * self.log.shape[1], COLUMNS), np.int32)

@@ -69,6 +69,8 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 last_exit = latest_exit(progress)
                 counters[COUNT_BUSY] += last_exit - sup[LAUNCH_CYCLE]
                 counters[COUNT_LAUNCHES] += 1
+                if sup[LAUNCHES_LOGGED] != 0:
+                    log_launch(sup, progress, log)
                 launching = False
             if pc == RETURN_ADDRESS:
                 status = RETURNED

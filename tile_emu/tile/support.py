@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tile_emu.exchange.log import FORMAT, MUX, MUXPAIR, POINTER, SEND
+from tile_emu.exchange.log import COUNT, EVENT, FORMAT, KIND, MUX, MUXPAIR, POINTER, SEND, VALUE, WORKER
 from tile_emu.isa.semantics.bits import bits_float, widen
 from tile_emu.isa.table import table
 from tile_emu.jit import jit
@@ -39,6 +39,7 @@ from tile_emu.tile.layout import (
     LOG_COUNT,
     PAGE_SHIFT,
     PC,
+    RELEASE,
     REPEAT_LEFT,
     SEND_CONTROL,
     SEND_CURSOR,
@@ -189,6 +190,19 @@ def begin_launch(every, entry, vertex, immediate, t, sup, progress, scsr, csrs, 
         sup[LAUNCH_LAST] = worker
     sup[LAUNCH_CYCLE] = t
     return 0
+
+
+@jit(leaf=True)
+def log_launch(sup, progress, log):
+    """One line in the log for each worker of the launch just completed; nothing once the log is full."""
+    for w in range(WORKERS):
+        line = sup[LOG_COUNT]
+        if progress[w, START_CYCLE] >= sup[LAUNCH_CYCLE] and line < len(log):
+            log[line, KIND] = WORKER
+            log[line, EVENT] = progress[w, START_CYCLE] - sup[RELEASE]
+            log[line, VALUE] = progress[w, TURNS]
+            log[line, COUNT] = w
+            sup[LOG_COUNT] = line + 1
 
 
 @jit(leaf=True)

@@ -86,7 +86,7 @@ def matmul(
     out: Annotated[Path | None, typer.Option(help="Write C[m, n] as .npy.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random operands.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Folder for recording.npz and summary.json.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
     as_json: Json = False,
 ) -> None:
     """Matrix product C = A * B over all tiles, checked against float64.
@@ -119,6 +119,20 @@ def exchange(
 
     right = run_exchange(Options(pattern, nbytes, chip, tiles, seed, threads, as_json))
     raise typer.Exit(0 if right else 1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that `tile-emu run ... --report` wrote.")],
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Make the folder's page and trace anew with this version.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Where the cycles of a saved run went: phases, slowest supersteps and why, utilisation, memory, advice."""
+    from tile_emu.cli.report import print_report
+
+    print_report(folder, as_json, rewrite)
 
 
 @app.command()

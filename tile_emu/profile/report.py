@@ -14,6 +14,7 @@ from tile_emu.profile.atomic import replacing
 from tile_emu.profile.listing import CodeListing, code_listing
 from tile_emu.profile.memory import SramMap, sram_map
 from tile_emu.profile.recording import Recording, opened
+from tile_emu.profile.trace import perfetto_trace, title_of
 from tile_emu.profile.traffic import Traffic, traffic
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Report:
         self.recording.save(folder / RECORDING, **more)
         with replacing(folder / SUMMARY) as file:
             file.write((json.dumps(self.document, indent=2) + "\n").encode())
+        with replacing(folder / TRACE) as file:
+            file.write(perfetto_trace(self.recording, title_of(self.document)))
 
     @classmethod
     def load(cls, folder: Path) -> Report:

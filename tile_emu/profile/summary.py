@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tile_emu.profile.recording import Recording
+from tile_emu.profile.text import kib, percent, seconds
 
 _BAR = 40  # characters of the longest histogram bar
 _BINS = 10
@@ -113,24 +114,24 @@ class Summary:
     def lines(self) -> list[str]:
         """The text report, one line each, without the histogram."""
         return [
-            f"cycles       {self.cycles:,} ({_seconds(self.seconds_on_chip)} at the chip's clock)",
-            f"rate         {self.tflops:.4g} TFLOPS, {_percent(self.peak_share)} of the {self.dtype} peak "
+            f"cycles       {self.cycles:,} ({seconds(self.seconds_on_chip)} at the chip's clock)",
+            f"rate         {self.tflops:.4g} TFLOPS, {percent(self.peak_share)} of the {self.dtype} peak "
             f"({self.peak_tflops:.1f} TFLOPS)",
             "phases       "
             + ", ".join(
-                f"{kind} {cycles:,} ({_percent(cycles / self.cycles if self.cycles else 0.0)})"
+                f"{kind} {cycles:,} ({percent(cycles / self.cycles if self.cycles else 0.0)})"
                 for kind, cycles in (
                     ("compute", self.compute_cycles),
                     ("exchange", self.exchange_cycles),
                     ("sync", self.sync_cycles),
                 )
             ),
-            f"tiles        {self.tiles_used:,} of {self.tiles:,} used, tile balance {_percent(self.tile_balance)}",
-            f"utilisation  issue {_percent(self.issue_utilisation)} (turns used / available), "
-            f"AMP {_percent(self.amp_utilisation)} (AMP instructions / turns)",
-            f"efficiency   MAC {_percent(self.mac_efficiency)} (useful MACs / peak of the whole chip)",
-            f"SRAM         max {_kib(self.sram_max_bytes)}, mean {_kib(self.sram_mean_bytes)} "
-            f"of {_kib(self.sram_size_bytes)} per tile",
+            f"tiles        {self.tiles_used:,} of {self.tiles:,} used, tile balance {percent(self.tile_balance)}",
+            f"utilisation  issue {percent(self.issue_utilisation)} (turns used / available), "
+            f"AMP {percent(self.amp_utilisation)} (AMP instructions / turns)",
+            f"efficiency   MAC {percent(self.mac_efficiency)} (useful MACs / peak of the whole chip)",
+            f"SRAM         max {kib(self.sram_max_bytes)}, mean {kib(self.sram_mean_bytes)} "
+            f"of {kib(self.sram_size_bytes)} per tile",
             f"exchange     {4 * self.words_sent:,} B sent, {4 * self.words_received:,} B received",
         ]
 
@@ -216,18 +217,3 @@ def _histogram(utilisation: npt.NDArray[np.float64], idle: int) -> Histogram:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _seconds(value: float) -> str:
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if value >= scale:
-            return f"{value / scale:.4g} {unit}"
-    return f"{value * 1e9:.4g} ns"
-
-
-def _kib(value: float) -> str:
-    return f"{value / 1024:.1f} KiB"

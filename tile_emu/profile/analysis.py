@@ -1,0 +1,241 @@
+"""Why a run took its cycles: supersteps with the tile that held them up, roofline, and what the numbers advise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tile_emu.profile.listing import codelet_uses
+from tile_emu.profile.memory import SramMap
+from tile_emu.profile.recording import Recording
+from tile_emu.profile.report import Report
+
+FABRIC_BYTES = 4  # a tile stores one word a cycle from the fabric (tile_emu.exchange.fabric)
+# Most that one instruction reads and writes (two 64-bit loads and a 64-bit store); a tile issues one a cycle.
+SRAM_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One superstep's compute, sync or exchange at chip level, the tile that held it up, and why."""
+
+    kind: str
+    name: str
+    phase: int  # compute phase, or barrier
+    start: int
+    cycles: int
+    tile: int  # the last tile to arrive, or to leave its row; the first to arrive for a sync
+    why: str
+
+
+def stretches(report: Report) -> Iterator[Stretch]:
+    """All stretches in program order; those of no cycles too."""
+    recording = report.recording
+    codelets = _main_codelets(report)
+    at = 0
+    for phase, name in enumerate(recording.compute_names):
+        cycles = int(recording.compute_cycles[phase])
+        tile = int(recording.tile_end[phase].argmax())
+        why = _why_compute(recording, phase, tile, codelets.get(phase, ""))
+        yield Stretch("compute", name, phase, at, cycles, tile, why)
+        at += cycles
+        if phase < len(recording.exchange_names):
+            label = recording.exchange_names[phase]
+            yield _sync(recording, phase, label, at)
+            at = int(recording.release[phase])
+            yield _exchange(report, phase, label, at)
+            at = int(recording.exchange_end[phase])
+
+
+def slowest(report: Report, count: int = 10) -> list[Stretch]:
+    """The longest stretches, the longest first; of equal ones the earlier first."""
+    return sorted((s for s in stretches(report) if s.cycles), key=lambda s: -s.cycles)[:count]
+
+
+def _main_codelets(report: Report) -> dict[int, str]:
+    """The codelet with the most turns of every compute phase."""
+    best: dict[int, tuple[int, str]] = {}
+    if report.listing is not None:
+        for use in codelet_uses(report.recording, report.listing):
+            best[use.phase] = max(best.get(use.phase, (0, "")), (use.turns, use.name))
+    return {phase: name for phase, (turns, name) in best.items() if turns}
+
+
+def _why_compute(recording: Recording, phase: int, tile: int, codelet: str) -> str:
+    elapsed = int(recording.tile_end[phase, tile] - recording.tile_start[phase, tile])
+    busy = int(recording.worker_busy[phase, tile])
+    if not busy:
+        return "no vertices: the supervisor's own instructions"
+    turns = recording.worker_turns[phase, tile]
+    share, slowest_worker = 100 * busy / elapsed, int(turns.argmax())
+    late = elapsed - busy
+    worker = f", worker {slowest_worker} the busiest" if len(set(turns.tolist())) > 1 else ""
+    by = f" in {codelet}" if codelet else ""
+    return f"workers {busy:,} cycles ({share:.0f} %){by}{worker}; supervisor alone {late:,}"
+
+
+def _sync(recording: Recording, phase: int, name: str, at: int) -> Stretch:
+    cycles, first = int(recording.sync_cycles[phase]), int(recording.arrival[phase].argmin())
+    waited = int(recording.release[phase] - recording.arrival[phase, first])
+    return Stretch("sync", name, phase, at, cycles, first, f"barrier; the first tile there waited {waited:,} cycles")
+
+
+def _exchange(report: Report, phase: int, name: str, at: int) -> Stretch:
+    recording = report.recording
+    cycles, tile = int(recording.exchange_cycles[phase]), int(recording.row_end[phase].argmax())
+    if not recording.sent[phase].any():
+        return Stretch("exchange", name, phase, at, cycles, tile, "no words")
+    receive, send = recording.receive_cycles[phase], recording.send_cycles[phase]
+    receiver, sender = int(receive.argmax()), int(send.argmax())
+    if receive[receiver] >= send[sender]:
+        busiest, verb, most, words = receiver, "receives", int(receive[receiver]), recording.received[phase]
+    else:
+        busiest, verb, most, words = sender, "sends", int(send[sender]), recording.sent[phase]
+    share = 100 * most / cycles if cycles else 0
+    why = f"tile {busiest} {verb} {int(words[busiest]):,} words in {most:,} cycles ({share:.0f} %)"
+    if share < 75:
+        why += "; the rest is path, gaps and waiting for others"
+    return Stretch("exchange", name, phase, at, cycles, tile, why)
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Rates of an average tile of the chip, a cycle, and the bounds its traffic sets, in MAC a cycle."""
+
+    macs_per_cycle: float  # useful MACs
+    peak: int
+    sram_bytes_per_cycle: float
+    exchange_bytes_per_cycle: float
+    macs_per_sram_byte: float
+    macs_per_exchange_byte: float
+
+    @property
+    def sram_bound(self) -> float:
+        """At this many MACs a byte, what SRAM can feed."""
+        return self.macs_per_sram_byte * SRAM_BYTES
+
+    @property
+    def exchange_bound(self) -> float:
+        """At this many MACs a byte, what the fabric can feed."""
+        return self.macs_per_exchange_byte * FABRIC_BYTES
+
+    @property
+    def limit(self) -> str:
+        """The lowest of the three roofs."""
+        roofs = {"the AMP units": float(self.peak), "SRAM": self.sram_bound, "the exchange": self.exchange_bound}
+        return min(roofs, key=lambda name: roofs[name])
+
+
+def roofline(report: Report) -> Roofline | None:
+    """None when nothing was multiplied, or the report does not say what was useful."""
+    recording, document = report.recording, report.document
+    tiles, cycles = recording.chip.tiles, recording.cycles
+    peak = recording.chip.macs_per_cycle.get(str(document.get("dtype", "f16")), 0)
+    share = document.get("utilisation", {}).get("mac", 0)
+    macs = share * peak * tiles * cycles
+    if not macs or "bytes_loaded" in recording.missing:
+        return None
+    sram = int(recording.bytes_loaded.sum() + recording.bytes_stored.sum())
+    exchanged = 4 * int(recording.received.sum())
+    return Roofline(
+        macs_per_cycle=macs / (tiles * cycles),
+        peak=peak,
+        sram_bytes_per_cycle=sram / (tiles * cycles),
+        exchange_bytes_per_cycle=exchanged / (tiles * cycles),
+        macs_per_sram_byte=macs / sram if sram else float("inf"),
+        macs_per_exchange_byte=macs / exchanged if exchanged else float("inf"),
+    )
+
+
+def predicted_cycles(plan: Any) -> dict[str, int]:
+    """The plan's predicted cycles by part, and their ``total``; empty when a report has none."""
+    predicted = plan.get("predicted") if isinstance(plan, Mapping) else None
+    if not isinstance(predicted, Mapping):
+        return {}
+    parts = {name: int(value) for name, value in predicted.items() if isinstance(value, (int, float))}
+    return parts if "total" in parts else {**parts, "total": sum(parts.values())}
+
+
+def advice(report: Report) -> list[str]:
+    """What the numbers call for, a line each; empty when nothing stands out."""
+    return [line for rule in _RULES for line in rule(report)]
+
+
+def _idle_tiles(report: Report) -> Iterator[str]:
+    chip, used = report.recording.chip, int((report.recording.turns.sum(axis=0) > 0).sum())
+    idle = chip.tiles - used
+    if used and idle > 0.1 * chip.tiles:
+        yield f"{idle:,} of {chip.tiles:,} tiles run no worker: a finer split would use them, if the work allows it"
+
+
+def _imbalance(report: Report) -> Iterator[str]:
+    busy = report.recording.worker_busy.sum(axis=0)
+    busy = busy[busy > 0]
+    balance = float(busy.mean() / busy.max()) if busy.size else 1.0
+    if balance < 0.85:
+        slow = int(report.recording.worker_busy.sum(axis=0).argmax())
+        yield (
+            f"tile balance {balance:.2f}: tile {slow} is busy {int(busy.max()):,} cycles, the mean is "
+            f"{busy.mean():,.0f}; a split into more equal blocks would save up to {busy.max() - busy.mean():,.0f}"
+        )
+
+
+def _exchange_share(report: Report) -> Iterator[str]:
+    recording = report.recording
+    exchange, total = int(recording.exchange_cycles.sum()), recording.cycles
+    if total and exchange > 0.4 * total:
+        phase = int(recording.exchange_cycles.argmax())
+        name, words = recording.exchange_names[phase], int(recording.received[phase].max())
+        yield (
+            f"exchange takes {100 * exchange / total:.0f} % of the cycles, most in '{name}' ({words:,} words to its "
+            "busiest receiver): fewer, larger blocks a tile would move less"
+        )
+
+
+def _sync_share(report: Report) -> Iterator[str]:
+    recording = report.recording
+    sync, total = int(recording.sync_cycles.sum()), recording.cycles
+    if total and sync > 0.1 * total:
+        barriers = len(recording.exchange_names)
+        yield f"{barriers} barriers take {100 * sync / total:.0f} % of the cycles: fewer supersteps would save them"
+
+
+def _supervisor_share(report: Report) -> Iterator[str]:
+    recording = report.recording
+    used = recording.turns.sum(axis=0) > 0
+    alone, busy = recording.supervisor_busy[:, used].sum(), recording.worker_busy[:, used].sum()
+    if busy and alone > 0.3 * (alone + busy):
+        yield (
+            f"supervisors work alone for {100 * alone / (alone + busy):.0f} % of the tiles' compute cycles (weight "
+            "loads, launches, exchange set-up): longer launches would hide them"
+        )
+
+
+def _memory(report: Report) -> Iterator[str]:
+    if report.sram is not None:
+        used, size = report.sram.used_bytes, report.sram.size
+        if used.max() > 0.9 * size:
+            full = 100 * used.max() / size
+            yield f"tile {int(used.argmax())} fills {full:.0f} % of its SRAM: {_largest(report.sram)}"
+
+
+def _largest(sram: SramMap) -> str:
+    parts = sram.parts(int(sram.used_bytes.argmax()))[:3]
+    return ", ".join(f"{name} {count / 1024:.0f} KiB" for name, count in parts)
+
+
+def _prediction(report: Report) -> Iterator[str]:
+    total, cycles = predicted_cycles(report.document.get("plan")).get("total", 0), report.recording.cycles
+    if total and abs(cycles / total - 1) > 0.05:
+        yield f"the plan predicted {total:,} cycles, the run took {cycles:,} ({100 * (cycles / total - 1):+.1f} %)"
+
+
+def _padding(report: Report) -> Iterator[str]:
+    plan = report.document.get("plan")
+    padding = plan.get("padding") if isinstance(plan, Mapping) else None
+    if isinstance(padding, float) and padding > 0.1:
+        yield f"{100 * padding:.0f} % of the multiplications are padding: the blocks do not divide the sizes evenly"
+
+
+_RULES = (_idle_tiles, _imbalance, _exchange_share, _sync_share, _supervisor_share, _memory, _prediction, _padding)

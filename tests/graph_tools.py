@@ -25,6 +25,7 @@ def assemble(paths, architecture, base):
         line_address=np.array([base, base + 4], np.int32),
         line_number=np.array([3, 4], np.int32),
         line_file=("copy.S", "copy.S"),
+        line_unit=("copy.S", "copy.S"),
     )
 
 

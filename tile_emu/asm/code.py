@@ -18,6 +18,7 @@ class Code:
     line_address: NDArray[np.int32]  # int32[k], byte address of an instruction word, ascending
     line_number: NDArray[np.int32]  # int32[k], 1-based
     line_file: tuple[str, ...]  # k file names
+    line_unit: tuple[str, ...] = ()  # k names of the assembled sources, which may have included line_file
 
     @property
     def end(self) -> int:

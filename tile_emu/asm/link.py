@@ -138,7 +138,7 @@ def link(units: Sequence[Unit], base: int, region_base: int | None = None) -> Co
     placement = _Placement(units, base)
     known = _globals(placement)
     image = bytearray(placement.end - base)
-    lines: list[tuple[int, int, str]] = []
+    lines: list[tuple[int, int, str, str]] = []
     for number, unit in enumerate(units):
         for index, section in enumerate(unit.sections):
             start = placement.address[number][index]
@@ -152,7 +152,7 @@ def link(units: Sequence[Unit], base: int, region_base: int | None = None) -> Co
                     raise relocation.location.error(problem)
             image[start - base : start - base + len(data)] = data
             places = zip(section.instruction_offset, section.instruction_place)
-            lines += [(start + offset, place.line, place.file) for offset, place in places]
+            lines += [(start + offset, place.line, place.file, unit.file) for offset, place in places]
     return Code(
         base=base,
         words=np.frombuffer(bytes(image), dtype="<u4").astype(np.uint32),
@@ -160,6 +160,7 @@ def link(units: Sequence[Unit], base: int, region_base: int | None = None) -> Co
         line_address=np.array([line[0] for line in lines], dtype=np.int32),
         line_number=np.array([line[1] for line in lines], dtype=np.int32),
         line_file=tuple(line[2] for line in lines),
+        line_unit=tuple(line[3] for line in lines),
     )
 
 

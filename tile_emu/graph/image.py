@@ -34,11 +34,15 @@ def same(a: Any, b: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class LineTable:
-    """Source position of every instruction word of the codelets: byte address, line number, index into ``files``."""
+    """Source position of every instruction word of the codelets: byte address, line number, index into ``files``.
+
+    ``unit``: index of the source that was assembled, which may have included that file.
+    """
 
     address: I32
     line: I32
     file: I32
+    unit: I32
     files: tuple[str, ...]
 
     def at(self, address: int) -> tuple[str, int] | None:

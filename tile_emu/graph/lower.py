@@ -121,17 +121,18 @@ def _assemble(chip: Chip, codelets: list[Codelet], tools: Toolchain) -> _Code:
     sources = list(dict.fromkeys(codelet.source for codelet in codelets))
     if not sources:
         none = np.zeros(0, np.int32)
-        return _Code(chip.memory.base, np.zeros(0, np.uint32), {}, LineTable(none, none, none, ()))
+        return _Code(chip.memory.base, np.zeros(0, np.uint32), {}, LineTable(none, none, none, none, ()))
     code = tools.assemble(paths=sources, architecture=chip.architecture, base=chip.memory.base)
     for codelet in codelets:
         if codelet.entry not in code.symbols:
             raise UsageError(f"codelet '{codelet.name}': {codelet.source} has no global label '{codelet.entry}'")
-    files = tuple(dict.fromkeys(str(file) for file in code.line_file))
+    files = tuple(dict.fromkeys(str(file) for file in (*code.line_file, *code.line_unit)))
     number = {file: i for i, file in enumerate(files)}
     lines = LineTable(
         np.asarray(code.line_address, np.int32),
         np.asarray(code.line_number, np.int32),
         np.array([number[str(file)] for file in code.line_file], np.int32),
+        np.array([number[str(file)] for file in code.line_unit], np.int32),
         files,
     )
     symbols = {name: int(at) for name, at in code.symbols.items()}

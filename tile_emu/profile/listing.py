@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 class CodeListing:
     """Instructions of the code that all tiles share, n of them.
 
-    ``word`` i64[n]: place in Recording.executions; ``line`` i64[n] and ``file`` i64[n] (into ``files``, -1 unknown);
-    ``symbol``: the label each lies behind; ``text``: its disassembly; ``source``: text of each file.
+    ``word`` i64[n]: place in Recording.executions; ``line`` i64[n] and ``file`` i64[n] (into ``files``) its source;
+    ``unit`` i64[n]: the assembled source, which may have included that file; ``symbol``: the label each lies behind;
+    ``text``: its disassembly; ``source``: text of each file.
     """
 
     base: int
     word: I64
     line: I64
     file: I64
+    unit: I64
     files: tuple[str, ...]
     source: tuple[str, ...]
     symbol: tuple[str, ...]
@@ -36,7 +38,7 @@ class CodeListing:
 
 @dataclass(frozen=True)
 class CodeletUse:
-    """What one codelet (the code of one source file) cost in one compute phase, all tiles together."""
+    """What one codelet (the code of one assembled source) cost in one compute phase, all tiles together."""
 
     phase: int
     name: str  # file name without its ending
@@ -51,8 +53,8 @@ def code_listing(image: Image) -> CodeListing:
 
     code, lines, base = image.shared_words(), image.lines, image.chip.memory.base
     order = np.argsort(lines.address, kind="stable")
+    order = order[(lines.address[order] >= base) & (lines.address[order] < base + 4 * len(code))]
     word = ((lines.address[order] - base) // 4).astype(np.int64)
-    word = word[(word >= 0) & (word < len(code))]
     words = [int(w) for w in code]
     labels = sorted((at, name) for name, at in image.symbols.items())
     starts = np.array([at for at, _ in labels], np.int64)
@@ -65,8 +67,9 @@ def code_listing(image: Image) -> CodeListing:
     return CodeListing(
         base=base,
         word=word,
-        line=lines.line[order].astype(np.int64)[: len(word)],
-        file=lines.file[order].astype(np.int64)[: len(word)],
+        line=lines.line[order].astype(np.int64),
+        file=lines.file[order].astype(np.int64),
+        unit=lines.unit[order].astype(np.int64),
         files=tuple(Path(name).name for name in lines.files),
         source=tuple(_read(Path(name)) for name in lines.files),
         symbol=tuple(names[i] if i >= 0 else "" for i in behind),
@@ -91,7 +94,7 @@ def codelet_uses(recording: Recording, listing: CodeListing) -> Iterator[Codelet
     turns = instruction_turns(recording)
     names = (*(Path(name).stem for name in listing.files), "(no source)")
     owner = np.full(recording.words + 1, len(listing.files), np.int64)
-    owner[listing.word] = listing.file
+    owner[listing.word] = listing.unit
     counts = [_by_owner(column, owner, len(names)) for column in (turns, recording.executions)]
     supervisor = _by_owner(recording.supervisor_executions[:, :-1], owner[:-1], len(names))
     for phase in range(len(turns)):

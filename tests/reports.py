@@ -1,0 +1,68 @@
+"""A small report whose figures were worked out by hand; nothing of the emulator runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tests.recordings import small_recording
+from tile_emu.profile import summarise
+from tile_emu.profile.listing import CodeListing
+from tile_emu.profile.memory import SramMap
+from tile_emu.profile.report import Report
+from tile_emu.profile.traffic import Traffic
+
+
+def small_document(**changed: Any) -> dict[str, Any]:
+    """summary.json of the small recording."""
+    sram = np.array([1000, 3000, 2000, 0])
+    summary = summarise(small_recording(), useful_macs=11_776_000, dtype="f16", sram_bytes=sram)
+    head = {"kernel": "matmul", "m": 8, "k": 16, "n": 4, "dtype": "f16", "chip": "bow"}
+    plan = {"predicted": {"gather": 150, "multiply": 300}, "padding": 0.25}
+    return {**head, **summary.to_dict(), "plan": plan, **changed}
+
+
+def column(values: list[int]) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def small_sram() -> SramMap:
+    """Variables x (tiles 0..2, live until the first exchange), y (tiles 1 and 2, live to the end)."""
+    live = np.array([[1, 0], [1, 1], [0, 1], [0, 1], [0, 1]], bool)
+    return SramMap(
+        names=("x", "y"),
+        name_index=column([0, 0, 1, 0, 1]),
+        shard=column([0, 1, 0, 2, 1]),
+        tile=column([0, 1, 1, 2, 2]),
+        address=column([0x4D000, 0x4D000, 0x80000, 0x4D000, 0x80000]),
+        nbytes=column([600, 2000, 600, 600, 1000]),
+        code=np.array([[200, 100, 60, 40]] * 4, np.int64),
+        live=live,
+        base=0x4C000,
+        size=638_976,
+    )
+
+
+def small_listing() -> CodeListing:
+    """Three words of two sources; the recording's fourth place stands for all others."""
+    return CodeListing(
+        base=0x4C000,
+        word=column([0, 1, 2]),
+        line=column([2, 3, 2]),
+        file=column([0, 0, 1]),
+        unit=column([0, 0, 1]),
+        files=("alpha.S", "beta.S"),
+        source=("// first\nworker: nop\nexitz $mzero\n", "// second\nbr $m10 // <script>&\n"),
+        symbol=("worker", "worker", "beta"),
+        text=("nop", "exitz $m15", "br $m10"),
+    )
+
+
+def small_report(**changed: Any) -> Report:
+    """The whole report; ``changed`` replaces parts of the document."""
+    runs = np.array([[0, 1, 0, 6, 5], [0, 1, 5, 11, 3], [2, 1, 0, 366, 6]], np.int64)
+    recording = dataclasses.replace(small_recording(), worker_runs=runs)
+    words = np.array([[[0, 250], [0, 0]], [[0, 0], [0, 0]]], np.int64)
+    return Report(small_document(**changed), recording, small_sram(), small_listing(), Traffic(2, words))

@@ -17,10 +17,11 @@ from kernels.codelets import (
     WORKERS,
     X_OVERREAD,
     MatmulCodelet,
+    copy_codelet,
     matmul_codelet,
     reduce_codelet,
 )
-from kernels.planner.cost import matmul_cycles, reduce_cycles
+from kernels.planner.cost import copy_cycles, matmul_cycles, reduce_cycles
 from tile_emu.asm import Code, assemble
 from tile_emu.chips import load_chip
 from tile_emu.errors import TileFault
@@ -239,3 +240,30 @@ def test_reduction_of_halves_rounds_once() -> None:
     tile.write(memory.base + 0x4000, np.array(record + 5 * idle, np.int64).astype(np.uint32))
     tile.run_supervisor("reduce_f16", {0: memory.base + 0x4000})
     np.testing.assert_array_equal(tile.read(memory.base + 0x8000, np.float16, 8), np.float16(1 + 2**-9))
+
+
+@pytest.mark.parametrize(("rows", "pieces", "gap"), [(1, 12, 0), (3, 6, 16), (5, 32, 48), (2, 3, 8)])
+def test_rows_copied_within_a_tile(rows: int, pieces: int, gap: int) -> None:
+    """Six workers share every row of 16-byte ``pieces``; nothing else is written; cycles by the formula."""
+    where = load_chip("bow")
+    memory = where.memory
+    source, dest = memory.base + 4 * memory.element_bytes, memory.base + 8 * memory.element_bytes
+    pitches = 16 * pieces + 32, 16 * pieces + gap
+    tile = Tile(where)
+    tile.load(code("copy_rows", where.architecture, memory.base))
+    data = np.random.default_rng(rows).integers(0, 256, (rows, pitches[0])).astype(np.uint8)
+    tile.write(source, data)
+    tile.write(dest, np.full(rows * pitches[1] + 16, 0x55, np.uint8))
+    words: list[int] = []
+    counts = []
+    for worker in range(WORKERS):
+        first, last = pieces * worker // WORKERS, pieces * (worker + 1) // WORKERS
+        counts.append(last - first)
+        words += [source + 16 * first, dest + 16 * first, last - first, rows - 1 if last > first else -1, *pitches]
+    tile.write(memory.base + 0x4000, np.array(words, np.int64).astype(np.uint32))
+    run = tile.run_supervisor(copy_codelet().entry, {0: memory.base + 0x4000})
+    got = tile.read(dest, np.uint8, rows * pitches[1]).reshape(rows, -1)
+    np.testing.assert_array_equal(got[:, : 16 * pieces], data[:, : 16 * pieces])
+    assert (got[:, 16 * pieces :] == 0x55).all()
+    assert (tile.read(dest + rows * pitches[1], np.uint8, 16) == 0x55).all()
+    assert 0 <= int(copy_cycles(where, rows, max(counts))) - run.cycles <= (0 if pieces % WORKERS == 0 else 6)

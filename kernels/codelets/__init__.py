@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tile_emu.chips import Chip
 from tile_emu.graph.variables import Codelet
@@ -100,6 +101,22 @@ ACC_INIT_TURNS = 4
 def matmul_codelet(dtype: str, chip: Chip) -> MatmulCodelet:
     """The codelet for operands and partials of ``dtype`` (f16, f16f32, f32) on ``chip``."""
     return _MATMUL[dtype, chip.amp_sets]
+
+
+_COPY_RECORD = ("source", "dest", "pairs", "rows", "source_pitch", "dest_pitch")
+COPY_OVERREAD = 8  # bytes read behind a row
+
+
+def copy_codelet() -> Codelet:
+    """The codelet that copies rows within a tile."""
+    return Codelet(
+        "copy_rows", HERE / "copy_rows.S", "copy_rows", worker_records(_COPY_RECORD), "rows copied within a tile"
+    )
+
+
+def copy_turns(rows: Any, pairs: Any) -> Any:
+    """Turns of a worker of copy_rows that copies ``rows`` rows of ``pairs`` 16-byte pieces."""
+    return 8 + rows * (7 + 2 * pairs)
 
 
 @dataclass(frozen=True)

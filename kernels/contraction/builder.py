@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.codelets import COLUMN, K_GROUP_BYTES, UNROLLED, WORKERS, X_OVERREAD, matmul_codelet, plane_field
+from kernels.codelets import (
+    COLUMN,
+    COPY_OVERREAD,
+    K_GROUP_BYTES,
+    UNROLLED,
+    WORKERS,
+    X_OVERREAD,
+    matmul_codelet,
+    plane_field,
+)
 from kernels.contraction.field import Field, Segments
 from kernels.contraction.layout import add, cuts, host_order, nested, take
-from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, gather, place_operand, repeat_planes
+from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, copy_own, gather, place_operand, repeat_planes
 from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, RESULT_DTYPE, Axis, Contraction
 from kernels.contraction.reduction import add_reduction
 from kernels.planner.plan import ContractionPlan
@@ -67,8 +76,11 @@ class _Builder:
         out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16)
         x, w = self._x(), self._w()
         graph.separate(x.gathered or x.home, out)
+        if x.gathered is not None:
+            graph.separate(x.home, x.gathered)
         for step in range(plan.steps):
             self._gather(step, x, w)
+            self._copy_own(step, x)
             self._multiply(step, x, w, out)
         blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][K part]
         result = add_reduction(graph, blocks, self.sums, out, self.codelet.out_bytes) if split else out
@@ -90,7 +102,8 @@ class _Builder:
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
         tile = self.tile.transpose(0, 1, 3, 2).reshape(len(g), plan.output_splits)
         behind = self._x_spare()
-        homes = Homes(groups * field.own_units[p][:, None], tile, behind[tile[:, 0]] if stays else 0 * p)
+        spare = behind[tile[:, 0]] if stays else np.full(len(p), COPY_OVERREAD if plan.output_splits == 1 else 0)
+        homes = Homes(groups * field.own_units[p][:, None], tile, spare)
         most = groups.max(axis=1).reshape(plan.group_splits, plan.k_splits, -1)[self.at_g, self.at_k, self.at_p]
         size = None if stays else most * field.units[self.at_p] * UNIT_BYTES + behind
         place = place_operand
@@ -173,7 +186,10 @@ class _Builder:
             return
         phase = self.graph.exchange(f"gather {step}" if self.plan.steps > 1 else "gather")
         if x.gathered is not None:
-            gather(phase, x, step, self._x_segments(step))
+            segments = self._x_segments(step)
+            if x.homes.members == 1:  # the fabric carries nothing from a tile to itself
+                segments = segments.where(segments.part != segments.owner)
+            gather(phase, x, step, segments)
         if w.gathered is not None:
             units = w.homes.units[:, step]
             block = np.arange(len(units))
@@ -195,6 +211,28 @@ class _Builder:
                     count = field.shared * field.images
                     pieces.append((part + first, part + first, planes * field.units, 0 * part, count))
         return Segments(*(np.concatenate(part) for part in zip(*pieces)))
+
+    def _copy_own(self, step: int, x: Operand) -> None:
+        """What a tile without partners reads of its own share goes from there to its block."""
+        if x.gathered is None or x.homes.members > 1:
+            return
+        plan, field = self.plan, self.field
+        once = field.segments()
+        once = once.where(once.part == once.owner)
+        outer = plan.group_splits * plan.k_splits
+        first = np.arange(outer)[:, None] * field.parts
+        g, k = (np.repeat(index.ravel(), field.parts) for index in np.indices((plan.group_splits, plan.k_splits)))
+        planes = self.g_size[g] * self._k_groups(k, step)
+        pitch = np.tile(np.stack([field.own_units, field.units], axis=1), (outer, 1))
+        part = (once.part + first).ravel()
+        own = [np.tile(values, outer) for values in (once.at, once.source, once.count)]
+        which = f" {step}" if plan.steps > 1 else ""
+        copy_own(self.graph, f"copy own share{which}", x, step, Segments(part, part, *own), planes, pitch)
+        if field.shared:
+            block = np.arange(outer * field.parts)
+            at, count = planes * pitch[:, 1], np.tile(field.shared * field.images, outer)
+            tail = Segments(block, block, at, 0 * block, count)
+            copy_own(self.graph, f"copy padding{which}", x, step, tail, 0 * planes + 1, pitch)
 
     def _multiply(self, step: int, x: Operand, w: Operand, out: Variable) -> None:
         """The vertices of one step: for each group and variant on a tile ``plan.pieces`` of them."""

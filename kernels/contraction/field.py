@@ -33,6 +33,10 @@ class Segments:
     source: I64
     count: I64
 
+    def where(self, kept: NDArray[np.bool_]) -> Segments:
+        """Some of the segments."""
+        return Segments(self.part[kept], self.owner[kept], self.at[kept], self.source[kept], self.count[kept])
+
 
 class Field:
     """Sizes of every part of the positions; arrays over parts, numbered (row part, column part, image part)."""

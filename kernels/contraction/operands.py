@@ -8,11 +8,12 @@ operand whose group is a single tile, and that needs nothing of its neighbours, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.codelets import K_GROUP_BYTES
+from kernels.codelets import K_GROUP_BYTES, WORKERS, copy_codelet
 from kernels.contraction.field import Segments
 from kernels.contraction.layout import host_order, nested, offsets, ranges
 from kernels.contraction.problem import Axis, HostView
@@ -123,6 +124,36 @@ def repeat_planes(segments: Segments, planes: I64, units: I64, own_units: I64) -
     begin = np.flatnonzero(first)
     joined = np.add.reduceat(size, begin) if len(begin) else size
     return Segments(part[first], owner[first], at[first], source[first], joined)
+
+
+def copy_own(graph: Graph, name: str, operand: Operand, step: int, segments: Segments, planes: I64, pitch: I64) -> None:
+    """Copies within tiles, for blocks with one member: the segments that a block owns itself, in each of its planes.
+
+    ``planes`` i64[blocks]: how many planes of inputs the step has; ``segments`` are those of one plane, sorted by part;
+    ``pitch`` i64[blocks, 2]: units from plane to plane of what a block owns and of the block.
+    """
+    assert operand.gathered is not None
+    compute = graph.execute(name)
+    number = np.arange(len(segments.part)) - np.searchsorted(segments.part, segments.part)
+    for ordinal in range(int(number.max()) + 1):
+        which = number == ordinal
+        block, count = segments.part[which], segments.count[which]
+        tile = operand.homes.tile[block, 0]
+        source = operand.homes.offset(block, step, 0 * block) + segments.source[which] * UNIT_BYTES
+        dest = segments.at[which] * UNIT_BYTES
+        fields: dict[str, Any] = {}
+        for worker in range(WORKERS):
+            start = count * worker // WORKERS
+            units = count * (worker + 1) // WORKERS - start
+            fields |= {
+                f"source{worker}": Pointer(operand.home, block, source + start * UNIT_BYTES),
+                f"dest{worker}": Pointer(operand.gathered, tile, dest + start * UNIT_BYTES),
+                f"pairs{worker}": units * (UNIT_BYTES // 16),
+                f"rows{worker}": np.where(units > 0, planes[block] - 1, -1),
+                f"source_pitch{worker}": pitch[block, 0] * UNIT_BYTES,
+                f"dest_pitch{worker}": pitch[block, 1] * UNIT_BYTES,
+            }
+        compute.add(copy_codelet(), tile, **fields)
 
 
 def gather(phase: ExchangePhase, operand: Operand, step: int, segments: Segments) -> None:

@@ -42,7 +42,7 @@ def silent(*_: object) -> None:
 
 
 def plan_and_lower(
-    choices: Sequence[Contraction], chip: Chip, progress: Progress = silent
+    choices: Sequence[Contraction], chip: Chip, progress: Progress = silent, tiles: int | None = None
 ) -> tuple[ContractionPlan, Image]:
     """The cheapest plan of several ways to put the same problem, whose variables also find a place.
 
@@ -53,7 +53,7 @@ def plan_and_lower(
         plans = []
         for contraction in choices:
             try:
-                plans.append((plan_contraction(contraction.shape, chip, reserve=reserve)[0], contraction))
+                plans.append((plan_contraction(contraction.shape, chip, tiles=tiles, reserve=reserve)[0], contraction))
             except OutOfTileMemory as error:
                 problem = problem or error
         for plan, contraction in sorted(plans, key=lambda pair: (pair[0].predicted.total, pair[0].sram_bytes)):
@@ -77,17 +77,18 @@ def run_contraction(
     chip: Chip,
     threads: int | None = None,
     progress: Progress | None = None,
+    tiles: int | None = None,
 ) -> ContractionResult:
     """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
 
-    ``arrays`` by the names of the views of x and w; they are rounded to the operands' dtype. ``progress(stage, share)``
-    is called at times. Raises OutOfTileMemory, and whatever the machine finds wrong.
+    ``arrays`` by the names of the views of x and w; they are rounded to the operands' dtype. ``tiles``: at most so
+    many. ``progress(stage, share)`` is called at times. Raises OutOfTileMemory, and whatever the machine finds wrong.
     """
     from tile_emu.machine import Machine
 
     report = progress if progress is not None else silent
     report("planning")
-    plan, image = plan_and_lower(choices, chip, report)
+    plan, image = plan_and_lower(choices, chip, report, tiles)
     machine = Machine(chip, image.tiles, threads)
     report("loading")
     machine.load(image)

@@ -29,7 +29,7 @@ from kernels.codelets import (
     reduce_codelet,
 )
 from kernels.contraction.problem import Shape
-from kernels.planner.cost import CALL, ceil_div, exchange_cycles, matmul_cycles, reduce_cycles
+from kernels.planner.cost import CALL, ceil_div, copy_cycles, exchange_cycles, matmul_cycles, reduce_cycles
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import OutOfTileMemory
@@ -101,9 +101,6 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     out_total, k_total = ceil_div(shape.outputs, codelet.outputs), ceil_div(shape.inputs, codelet.inputs)
     splits = _grid((shape.groups, k_total, out_total, shape.rows, shape.columns, shape.images), tiles)
     positions, units, halo, own = _field_blocks(shape, splits)
-    # a halo must come from elsewhere while a tile's own share does not: only groups of tiles can gather both
-    splits_ok = (halo == 0) | (splits[2] > 1)
-    splits, positions, units, halo, own = (a[..., splits_ok] for a in (splits, positions, units, halo, own))
     gs, ks, os = splits[:3]
     ps = splits[3] * splits[4] * splits[5]
     groups, block_k, block_o = ceil_div(shape.groups, gs), ceil_div(k_total, ks), ceil_div(out_total, os)
@@ -130,10 +127,11 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     at_most = np.where(w_row > 0, upper // np.maximum(w_row * K_GROUP_BYTES, 1), block_k)
     step_groups = np.minimum(step_groups, at_most)
     fits = (step_groups > 0) & (upper >= 0) & (low >= 0)
+    steps = np.where((x_row == 0) & (w_row == 0), 1, ceil_div(block_k, np.maximum(step_groups, 1)))
+    fits &= steps <= k_total // ks  # no step without a K group, in any part
     if not fits.any():
         return None
-    steps = ceil_div(block_k[fits], step_groups[fits])
-    steps = np.where((x_row[fits] == 0) & (w_row[fits] == 0), 1, steps)
+    steps = steps[fits]
     sram = fixed[fits] + per_group[fits] * ceil_div(block_k[fits], steps)
     return _Candidates(
         splits=splits[:, fits],
@@ -156,10 +154,20 @@ def _pieces(codelet: MatmulCodelet, positions: Any) -> Any:
 def _gather_words(shape: Shape, codelet: MatmulCodelet, c: _Candidates, partners: str) -> Any:
     """Words that the busiest tile receives per K group; what both tiles of a pair take counts half where it may."""
     x_members, w_members = c.members()
-    x = np.where(x_members > 1, c.units, 0)
+    x = np.where(x_members > 1, c.units, c.halo)
     w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.tap_count, 0)
     del partners
     return c.groups * (x + w) * K_GROUP_BYTES // 4
+
+
+def _copy_cycles(shape: Shape, chip: Chip, c: _Candidates) -> Any:
+    """Cycles in which tiles without partners copy their own share next to its halo."""
+    rows = ceil_div(shape.rows, c.splits[3])
+    pieces = np.where(c.splits[4] == 1, 1, rows) * shape.planes  # contiguous in every plane of inputs
+    units = ceil_div(c.units - c.halo, pieces)
+    planes = ceil_div(c.groups * c.k_groups, c.steps)
+    each = c.steps * pieces * (copy_cycles(chip, planes, 2 * ceil_div(units, WORKERS)) + CALL)
+    return np.where((c.splits[2] == 1) & (c.halo > 0), each, 0)
 
 
 def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
@@ -177,6 +185,7 @@ def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, par
         longer = matmul_cycles(codelet, chip, size, (few + 1) * taps, c.out_groups, True)
         compute = compute + pieces * c.groups * (cycles + more * longer)
     sums = c.groups * shape.variants * c.out_groups * c.positions * codelet.position_bytes
+    compute = compute + _copy_cycles(shape, chip, c)
     ks = c.splits[1]
     share = ceil_div(sums, ks * COLUMN) * COLUMN
     exchange = np.where(ks > 1, exchange_cycles(chip, share * (ks - 1) // 4), 0)

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from kernels.codelets import ACC_INIT_TURNS, COLUMN, INIT_TURNS, UNROLLED, WORKERS, MatmulCodelet, ReduceCodelet
+from kernels.codelets import (
+    ACC_INIT_TURNS,
+    COLUMN,
+    INIT_TURNS,
+    UNROLLED,
+    WORKERS,
+    MatmulCodelet,
+    ReduceCodelet,
+    copy_turns,
+)
 from tile_emu.chips import Chip
 
 Int = Any  # int or an integer array
@@ -55,6 +64,13 @@ def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) ->
     """Tile cycles of one reduction vertex over ``nbytes`` of sums and ``rows`` received rows, call to return."""
     columns = ceil_div(ceil_div(nbytes, COLUMN), WORKERS)
     return launch_cycles(chip, codelet.base_turns + columns * (rows + codelet.column_turns))
+
+
+def copy_cycles(chip: Chip, rows: Int, pairs: Int) -> Int:
+    """Tile cycles of one copy vertex whose busiest worker copies ``rows`` rows of ``pairs`` 16-byte pieces."""
+    timing = chip.timing.supervisor
+    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
+    return timing.result_latency + chip.timing.worker_turn * copy_turns(rows, pairs) + after
 
 
 # Words of the busiest receiver to events of the longest row: paths, gaps and the drain. Inferred from the scheduler's

@@ -1,0 +1,200 @@
+"""Convolutions, all three passes, on a few tiles against sums over shifted slices in float64."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kernels.codelets import matmul_codelet
+from kernels.contraction.builder import build_graph
+from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE
+from kernels.convolution import (
+    convolution,
+    convolution_backward_data,
+    convolution_backward_weights,
+)
+from kernels.convolution.geometry import Convolution, contractions
+from kernels.planner.contraction import plan_contraction
+from tile_emu.chips import load_chip
+from tile_emu.errors import UsageError
+from tile_emu.machine import Machine
+
+TILES = 48
+F64 = NDArray[np.float64]
+
+CASES = {
+    "3x3": Convolution(2, 16, 8, 8, 16, (3, 3), padding=(1, 1, 1, 1)),
+    "odd sizes": Convolution(1, 20, 9, 7, 33, (3, 3), padding=(1, 1, 1, 1)),
+    "1x1": Convolution(2, 48, 7, 7, 64, (1, 1)),
+    "1x1 stride 2": Convolution(2, 32, 10, 9, 32, (1, 1), (2, 2)),
+    "1x1 padded": Convolution(1, 16, 5, 5, 16, (1, 1), padding=(1, 1, 1, 1)),
+    "3x3 stride 2": Convolution(2, 32, 12, 12, 40, (3, 3), (2, 2), (1, 1, 1, 1)),
+    "first layer": Convolution(1, 3, 20, 20, 24, (7, 7), (2, 2), (3, 3, 3, 3)),
+    "dilated": Convolution(1, 32, 11, 11, 16, (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2)),
+    "dilated, strided": Convolution(1, 16, 13, 13, 16, (3, 3), (2, 2), (3, 3, 3, 3), (3, 3)),
+    "groups of few": Convolution(2, 16, 8, 8, 32, (3, 3), padding=(1, 1, 1, 1), groups=4),
+    "groups": Convolution(1, 40, 8, 8, 80, (2, 2), (2, 2), groups=2),
+    "depthwise": Convolution(1, 24, 9, 9, 24, (3, 3), padding=(1, 1, 1, 1), groups=24),
+    "stride over kernel": Convolution(1, 16, 13, 13, 16, (2, 2), (3, 3)),
+    "row kernel": Convolution(1, 16, 9, 30, 16, (1, 5), (1, 2), (0, 0, 2, 2)),
+    "uneven padding": Convolution(1, 16, 8, 8, 16, (2, 2), padding=(0, 1, 1, 0)),
+}
+
+
+def taps(conv: Convolution) -> Any:
+    """Kernel position, and the slice of the padded input that it multiplies."""
+    for i in range(conv.kernel[0]):
+        for j in range(conv.kernel[1]):
+            y, x = i * conv.dilation[0], j * conv.dilation[1]
+            rows = slice(y, y + (conv.out_height - 1) * conv.stride[0] + 1, conv.stride[0])
+            columns = slice(x, x + (conv.out_width - 1) * conv.stride[1] + 1, conv.stride[1])
+            yield i, j, rows, columns
+
+
+def padded(conv: Convolution, x: NDArray[Any]) -> F64:
+    top, bottom, left, right = conv.padding
+    return np.pad(x.astype(float), ((0, 0), (0, 0), (top, bottom), (left, right)))
+
+
+def channels(conv: Convolution, group: int) -> tuple[slice, slice]:
+    c, o = conv.group_channels, conv.group_outputs
+    return slice(group * c, group * c + c), slice(group * o, group * o + o)
+
+
+def forward(conv: Convolution, x: NDArray[Any], w: NDArray[Any]) -> F64:
+    out, source = np.zeros(conv.out_shape("NCHW")), padded(conv, x)
+    for group in range(conv.groups):
+        c, o = channels(conv, group)
+        for i, j, rows, columns in taps(conv):
+            out[:, o] += np.einsum("nchw,oc->nohw", source[:, c, rows, columns], w[o, :, i, j].astype(float))
+    return out
+
+
+def gradients(conv: Convolution, x: NDArray[Any], w: NDArray[Any], dout: NDArray[Any]) -> tuple[F64, F64]:
+    source, dw, up = padded(conv, x), np.zeros(conv.w_shape), dout.astype(float)
+    dx = np.zeros_like(source)
+    for group in range(conv.groups):
+        c, o = channels(conv, group)
+        for i, j, rows, columns in taps(conv):
+            dw[o, :, i, j] = np.einsum("nchw,nohw->oc", source[:, c, rows, columns], up[:, o])
+            dx[:, c, rows, columns] += np.einsum("nohw,oc->nchw", up[:, o], w[o, :, i, j].astype(float))
+    top, _, left, _ = conv.padding
+    return dx[:, :, top : top + conv.height, left : left + conv.width], dw
+
+
+def operands(conv: Convolution, dtype: str) -> list[NDArray[Any]]:
+    """x, w, dout: small integers, whose sums are exact in every format."""
+    random = np.random.default_rng(conv.channels + conv.outputs)
+    shapes = (conv.x_shape("NCHW"), conv.w_shape, conv.out_shape("NCHW"))
+    return [random.integers(-2, 3, shape).astype(OPERAND_DTYPE[dtype]) for shape in shapes]
+
+
+def laid(array: NDArray[Any], layout: str) -> NDArray[Any]:
+    return array if layout == "NCHW" else np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("name", CASES)
+def test_all_passes_on_bow(name: str, layout: str) -> None:
+    conv = CASES[name]
+    x, w, dout = operands(conv, "f16")
+    dx, dw = gradients(conv, x, w, dout)
+    how = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    options: dict[str, Any] = {"layout": layout, "tiles": TILES, "threads": 1}
+    out = convolution(laid(x, layout), w, *how, **options)
+    np.testing.assert_array_equal(out.out, laid(forward(conv, x, w), layout))
+    assert out.out.dtype == np.float16
+    found = convolution_backward_data(laid(dout, layout), w, (conv.height, conv.width), *how, **options)
+    np.testing.assert_array_equal(found.out, laid(dx, layout))
+    found = convolution_backward_weights(laid(x, layout), laid(dout, layout), conv.kernel, *how, **options)
+    np.testing.assert_array_equal(found.out, dw)
+
+
+@pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16f32"), ("bow", "f32"), ("gc2", "f16"), ("gc2", "f32")])
+@pytest.mark.parametrize("name", ["odd sizes", "3x3 stride 2", "groups of few"])
+def test_formats_and_chips(name: str, chip: str, dtype: str) -> None:
+    conv = CASES[name]
+    x, w, dout = operands(conv, dtype)
+    options: dict[str, Any] = {"dtype": dtype, "chip": chip, "tiles": TILES, "threads": 1}
+    how = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    result = convolution(x, w, *how, **options)
+    assert result.out.dtype == RESULT_DTYPE[dtype]
+    np.testing.assert_array_equal(result.out, forward(conv, x, w))
+    found = convolution_backward_data(dout, w, (conv.height, conv.width), *how, **options)
+    np.testing.assert_array_equal(found.out, gradients(conv, x, w, dout)[0])
+
+
+# parts: groups, K, outputs, rows, columns, images; steps; partners
+DIVISIONS = [
+    ((1, 1, 2, 3, 1, 1), 1, "w"),
+    ((1, 2, 2, 2, 2, 1), 2, "x"),
+    ((1, 3, 1, 1, 1, 2), 1, "w"),
+    ((1, 1, 3, 7, 1, 2), 3, "w"),
+    ((1, 2, 2, 1, 4, 1), 1, "x"),
+    ((2, 1, 2, 4, 1, 1), 2, "x"),
+    ((1, 1, 1, 4, 2, 1), 2, "x"),
+]
+
+
+@pytest.mark.parametrize("which", ["fwd", "bwd-data"])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        Convolution(2, 128, 9, 10, 120, (3, 3), padding=(1, 1, 1, 1), groups=2),
+        Convolution(3, 56, 15, 12, 64, (3, 3), (2, 2), (1, 1, 1, 1)),
+        Convolution(2, 64, 10, 10, 56, (5, 3), (1, 1), (2, 2, 0, 1)),
+    ],
+    ids=["groups", "stride", "tall kernel"],
+)
+@pytest.mark.parametrize(("splits", "steps", "partners"), DIVISIONS)
+def test_every_kind_of_division(
+    conv: Convolution, splits: tuple[int, ...], steps: int, partners: str, which: str
+) -> None:
+    """Halos over rows and columns, images, groups, steps, partial sums, whatever a planner would choose."""
+    splits = (min(splits[0], conv.groups), *splits[1:])
+    chip = load_chip("bow")
+    (put,) = contractions(conv, which, "NCHW", "f16", matmul_codelet("f16", chip))
+    names = ("group", "k", "output", "row", "column", "image")
+    parts = {f"{name}_splits": count for name, count in zip(names, splits, strict=True)}
+    plan = dataclasses.replace(plan_contraction(put.shape, chip, tiles=4)[0], steps=steps, partners=partners, **parts)
+    x, w, dout = operands(conv, "f16")
+    image = build_graph(put, plan).lower()
+    machine = Machine("bow", image.tiles, 1)
+    machine.load(image)
+    machine.write_tensor(put.x.name, x if which == "fwd" else dout)
+    machine.write_tensor("w", w)
+    machine.run()
+    expected = forward(conv, x, w) if which == "fwd" else gradients(conv, x, w, dout)[0]
+    np.testing.assert_array_equal(machine.read_tensor(put.out.name), expected)
+
+
+def test_whole_chip() -> None:
+    conv = Convolution(1, 64, 56, 56, 64, (3, 3), padding=(1, 1, 1, 1))
+    x, w, _ = operands(conv, "f16")
+    result = convolution(x, w, 1, 1)
+    np.testing.assert_array_equal(result.out, forward(conv, x, w))
+    assert result.recording.cycles == pytest.approx(result.plan.predicted.total, rel=0.05)
+
+
+def test_refusals() -> None:
+    x, w = np.zeros((1, 4, 5, 5)), np.zeros((8, 4, 3, 3))
+    with pytest.raises(UsageError, match="four dimensions"):
+        convolution(x[0], w)
+    with pytest.raises(UsageError, match=r"\(8, 2, 3, 3\) is wanted"):
+        convolution(x, w, groups=2)
+    with pytest.raises(UsageError, match="3 groups do not divide"):
+        convolution(x, w, groups=3)
+    with pytest.raises(UsageError, match="larger than the padded input"):
+        convolution(x, np.zeros((8, 4, 7, 7)))
+    with pytest.raises(UsageError, match="unknown layout 'CHWN'"):
+        convolution(x, w, layout="CHWN")
+    with pytest.raises(UsageError, match="at least 1"):
+        convolution(x, w, stride=0)
+    with pytest.raises(UsageError, match="padding"):
+        convolution(x, w, padding=(1, 2, 3))
+    with pytest.raises(UsageError, match=r"dout has shape \(1, 8, 5, 5\), \(1, 8, 3, 3\) is wanted"):
+        convolution_backward_data(np.zeros((1, 8, 5, 5)), w, (5, 5))

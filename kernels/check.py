@@ -26,12 +26,22 @@ the root mean square: a partial sum of k products is about sqrt(k) wide while th
 relative to the magnitude stays near 0.6 u sqrt(d / K) (inferred: normal operands, errors independent and uniform).
 The limit is u sqrt(d / K) (1 + 4 / sqrt(number of elements)) plus the same for the f32 roundings: narrow enough to
 catch one product of 512 left out. It is applied only where the caller says that the operands are of that kind.
+
+What follows a product. A bias is one more term of the sum and one more rounding. A result in another format than the
+partial sums is one more rounding in that format. An activation f turns an error of its argument s into at most L times
+that error, L = 1 for ReLU and tanh, 1.13 for GELU (the largest slope), and adds roundings of its own:
+
+    tanh   2 u |f|                                       one rounding, one more for hardware that is an ulp off
+    GELU   (6 |v| (1 - sigm v) + 3) u |f|                f = s sigm(v), v = s (C0 + C1 s s) (codelets/elementwise.inc):
+                                                         6 u bounds the relative error of v, constants included
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +89,10 @@ def rounding_depths(k: int, dtype: str, k_splits: int = 1) -> tuple[int, int]:
 
 def max_limit(k: int, dtype: str, k_splits: int = 1) -> float:
     """Bound of the error relative to |A| . |B|, for any operands."""
-    narrow, single = rounding_depths(k, dtype, k_splits)
+    return _bound(*rounding_depths(k, dtype, k_splits))
+
+
+def _bound(narrow: int, single: int) -> float:
     return math.expm1(narrow * math.log1p(_F16_UNIT) + single * math.log1p(_F32_UNIT))
 
 
@@ -90,6 +103,97 @@ def rms_limit(k: int, dtype: str, elements: int, k_splits: int = 1) -> float:
     return spread * (1 + 4 / math.sqrt(elements))
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What is done to a sum of products before it is the result: bias, activation, format f16 or f32 (None: as is)."""
+
+    bias: npt.NDArray[np.floating] | None = None
+    activation: str = "none"
+    out: str | None = None
+
+
+_NOTHING = Finish()
+_SLOPE = {"none": 1.0, "relu": 1.0, "tanh": 1.0, "gelu": 1.13}
+_GELU_0 = 2 * math.sqrt(2 / math.pi)
+_GELU_1 = 0.044715 * _GELU_0
+
+
+def activate(activation: str, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The activation (none, relu, tanh, gelu: tanh form) in float64."""
+    if activation == "relu":
+        return np.maximum(s, 0.0)
+    if activation == "tanh":
+        return np.tanh(s)
+    if activation == "gelu":
+        return s * _logistic(s * (_GELU_0 + _GELU_1 * s * s))
+    return s
+
+
+def _logistic(v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 1.0 / (1.0 + np.exp(-np.clip(v, -700.0, 700.0)))
+
+
+def _own_roundings(activation: str, s: npt.NDArray[np.float64], unit: float) -> npt.NDArray[np.float64]:
+    """Bound of what the activation's own roundings add, for exact arguments ``s``."""
+    value = np.abs(activate(activation, s))
+    if activation == "tanh":
+        return 2 * unit * value
+    if activation == "gelu":
+        v = s * (_GELU_0 + _GELU_1 * s * s)
+        return (6 * np.abs(v) * (1 - _logistic(v)) + 3) * unit * value
+    return np.zeros_like(s)
+
+
+Block = tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+def check_blocks(
+    blocks: Iterable[Block],
+    k: int,
+    dtype: str,
+    *,
+    k_splits: int = 1,
+    random_signs: bool = False,
+    finish: Finish = _NOTHING,
+) -> Check:
+    """Compare results with sums of ``k`` products, block by block.
+
+    A block is (found, exact, magnitude), all of one shape ``[..., n]``: the result, the sum in float64 before
+    ``finish``, and the sum of the magnitudes of its products. A bias has shape [n]. ``random_signs`` adds the RMS
+    limit, which holds for bare products of operands drawn with independent random signs.
+    """
+    narrow, single = rounding_depths(k, dtype, k_splits)
+    out = finish.out or ("f16" if dtype == "f16" else "f32")
+    unit, tiny = (_F16_UNIT, _F16_TINY) if out == "f16" else (_F32_UNIT, _F32_TINY)
+    steps = (finish.bias is not None or finish.activation != "none") + (out == "f16" and dtype != "f16")
+    narrow, single = (narrow + steps, single) if out == "f16" else (narrow, single + steps)
+    slope = _SLOPE[finish.activation]
+    limit = slope * _bound(narrow, single)
+    floor = slope * (narrow * _F16_TINY + single * _F32_TINY) + (8 * tiny if finish.activation != "none" else 0.0)
+    largest, squares, elements, outside, not_finite = 0.0, 0.0, 0, 0, 0
+    for found, exact, magnitude in blocks:
+        if finish.bias is not None:
+            bias = finish.bias.astype(np.float64)
+            exact, magnitude = exact + bias, magnitude + np.abs(bias)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.astype(np.float64) - activate(finish.activation, exact))
+        own = _own_roundings(finish.activation, exact, unit)
+        finite = np.isfinite(found)
+        not_finite += int(finite.size - finite.sum())
+        outside += int((~(error <= limit * magnitude + floor + own)).sum())
+        # Below the floor a relative error says nothing: a sum of a few subnormal steps.
+        relative = np.where(error <= floor, 0.0, error) / np.where(magnitude == 0.0, 1.0, magnitude)
+        relative = np.where(finite, relative, np.inf)
+        largest = max(largest, float(relative.max(initial=0.0)))
+        squares += float(np.square(relative).sum())
+        elements += error.size
+    root = math.sqrt(squares / elements)
+    bare = finish.bias is None and finish.activation == "none" and steps == 0
+    limit_rms = rms_limit(k, dtype, elements, k_splits) if random_signs and bare else None
+    ok = outside == 0 and (limit_rms is None or root <= limit_rms)
+    return Check(ok, largest, root, limit, limit_rms, not_finite, outside)
+
+
 def check_matmul(
     a: npt.NDArray[np.floating],
     b: npt.NDArray[np.floating],
@@ -98,37 +202,25 @@ def check_matmul(
     *,
     k_splits: int = 1,
     random_signs: bool = False,
+    finish: Finish = _NOTHING,
 ) -> Check:
-    """Compare ``c[m, n]`` with ``a[m, k] . b[k, n]`` in float64, block of rows by block of rows.
+    """Compare ``c[..., m, n]`` with ``a[..., m, k] . b[..., k, n]`` in float64, block of rows by block of rows.
 
     ``a`` and ``b`` must be the operands as the chip holds them (float16, or float32 for dtype f32). ``random_signs``
-    says that they were drawn with independent random signs, which adds the RMS limit.
+    says that they were drawn with independent random signs, which adds the RMS limit. ``finish``: what follows the
+    product.
     """
-    (m, k), n = a.shape, b.shape[1]
-    if c.shape != (m, n):
-        raise ValueError(f"result has shape {c.shape}, expected {(m, n)}")
-    limit = max_limit(k, dtype, k_splits)
-    narrow, single = rounding_depths(k, dtype, k_splits)
-    floor = narrow * _F16_TINY + single * _F32_TINY
-    wide_b = b.astype(np.float64)
-    abs_b = np.abs(wide_b)
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    if c.shape != (*a.shape[:-2], m, n):
+        raise ValueError(f"result has shape {c.shape}, expected {(*a.shape[:-2], m, n)}")
     rows = max(1, _BLOCK_ELEMENTS // max(n, k))
-    largest, squares, outside, not_finite = 0.0, 0.0, 0, 0
-    for first in range(0, m, rows):
-        wide_a = a[first : first + rows].astype(np.float64)
-        magnitude = np.abs(wide_a) @ abs_b
-        found = c[first : first + rows].astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            error = np.abs(found - wide_a @ wide_b)
-        finite = np.isfinite(found)
-        not_finite += int(finite.size - finite.sum())
-        outside += int((~(error <= limit * magnitude + floor)).sum())
-        # Below the floor a relative error says nothing: a sum of a few subnormal steps.
-        relative = np.where(error <= floor, 0.0, error) / np.where(magnitude == 0.0, 1.0, magnitude)
-        relative = np.where(finite, relative, np.inf)
-        largest = max(largest, float(relative.max()))
-        squares += float(np.square(relative).sum())
-    root = math.sqrt(squares / (m * n))
-    limit_rms = rms_limit(k, dtype, m * n, k_splits) if random_signs else None
-    ok = outside == 0 and (limit_rms is None or root <= limit_rms)
-    return Check(ok, largest, root, limit, limit_rms, not_finite, outside)
+
+    def blocks() -> Iterator[Block]:
+        for left, right, found in zip(a.reshape(-1, m, k), b.reshape(-1, k, n), c.reshape(-1, m, n)):
+            wide_b = right.astype(np.float64)
+            abs_b = np.abs(wide_b)
+            for first in range(0, m, rows):
+                wide_a = left[first : first + rows].astype(np.float64)
+                yield found[first : first + rows], wide_a @ wide_b, np.abs(wide_a) @ abs_b
+
+    return check_blocks(blocks(), k, dtype, k_splits=k_splits, random_signs=random_signs, finish=finish)

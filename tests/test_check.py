@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.check import check_matmul, max_limit, rounding_depths
+from kernels.check import Finish, check_matmul, max_limit, rounding_depths
 
 pytestmark = pytest.mark.nojit
 
@@ -100,3 +100,47 @@ def test_depths_by_hand() -> None:
     assert rounding_depths(513, "f16", 2) == (19, 70)  # 257 inputs: 17 positions, and 2 additions
     assert rounding_depths(512, "f16f32", 4) == (0, 132)
     assert max_limit(1, "f32") == pytest.approx(2 * 2.0**-24, rel=1e-6)
+
+
+def finished(s: np.ndarray, activation: str) -> np.ndarray:
+    """The activations in the words of their definitions."""
+    if activation == "relu":
+        return np.where(s > 0, s, 0)
+    if activation == "tanh":
+        return np.tanh(s)
+    if activation == "gelu":
+        return 0.5 * s * (1 + np.tanh(np.sqrt(2 / np.pi) * (s + 0.044715 * s**3)))
+    return s
+
+
+@pytest.mark.parametrize("dtype", ["f16", "f32"])
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu", "tanh"])
+def test_bias_and_activation(activation: str, dtype: str) -> None:
+    a, b = operands(20, 64, 30, dtype)
+    element = np.float16 if dtype == "f16" else np.float32
+    bias = np.linspace(-2, 2, 30).astype(element)
+    c = finished(a.astype(np.float64) @ b.astype(np.float64) + bias, activation).astype(element)
+    finish = Finish(bias, activation)
+    assert check_matmul(a, b, c, dtype, random_signs=True, finish=finish).ok
+    wrong = c.copy()
+    at = tuple(int(i[0]) for i in np.nonzero(np.abs(c.astype(float) - 0.4) < 0.3))
+    wrong[at] += element(0.25)
+    assert check_matmul(a, b, wrong, dtype, finish=finish).outside == 1
+    assert not check_matmul(a, b, c, dtype, finish=Finish(bias + element(0.5), activation)).ok
+
+
+def test_f32_sums_rounded_to_f16() -> None:
+    a, b = operands(20, 64, 30, "f16f32")
+    c = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float16)
+    assert not check_matmul(a, b, c, "f16f32").ok
+    assert check_matmul(a, b, c, "f16f32", finish=Finish(out="f16")).ok
+
+
+def test_stacks_of_products() -> None:
+    generator = np.random.default_rng(2)
+    a, b = generator.standard_normal((2, 3, 4, 8)).astype(np.float32), generator.standard_normal((2, 3, 8, 5))
+    b = b.astype(np.float32)
+    c = np.matmul(a.astype(float), b.astype(float)).astype(np.float32)
+    assert check_matmul(a, b, c, "f32").ok
+    c[1, 2, 3, 4] += 0.01
+    assert check_matmul(a, b, c, "f32").outside == 1

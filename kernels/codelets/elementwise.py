@@ -51,6 +51,15 @@ class ActivationCodelet:
         more = 2 * (len(segments) - 1) + (2 if len(segments) > 1 else 0)
         return 9 + self.constant_turns + work + more
 
+    def most_turns(self, chunks: int, rows: Any, group_rows: Any) -> Any:
+        """At most the turns of the busiest worker of a block of ``rows``; arrays or ints.
+
+        Its share may begin and end within a group of ``group_rows``.
+        """
+        share = -(-rows // WORKERS)
+        segments = 1 + (share + group_rows - 2) // group_rows
+        return 9 + self.constant_turns + segments * (5 + 6 * chunks) + chunks * self.row_turns * share
+
 
 def activation_codelet(activation: str, out_bytes: int) -> ActivationCodelet:
     """The codelet that adds a bias and applies ``activation`` to sums of ``out_bytes`` (2: f16, 4: f32)."""

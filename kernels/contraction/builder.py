@@ -24,9 +24,10 @@ from kernels.codelets import (
     plane_field,
 )
 from kernels.contraction.field import Field, Segments
+from kernels.contraction.finish import Bias, Blocks, add_activation, add_cast, gather_bias, place_bias
 from kernels.contraction.layout import add, cuts, host_order, nested, take
 from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, copy_own, gather, place_operand, repeat_planes
-from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, RESULT_DTYPE, Axis, Contraction
+from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, Axis, Contraction
 from kernels.contraction.reduction import add_reduction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import load_chip
@@ -75,6 +76,7 @@ class _Builder:
         extra = COLUMN if split else 0
         out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16)
         x, w = self._x(), self._w()
+        self.bias = self._bias()
         graph.separate(x.gathered or x.home, out)
         if x.gathered is not None:
             graph.separate(x.home, x.gathered)
@@ -83,10 +85,25 @@ class _Builder:
             self._copy_own(step, x)
             self._multiply(step, x, w, out)
         blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][K part]
-        result = add_reduction(graph, blocks, self.sums, out, self.codelet.out_bytes) if split else out
-        order = blocks[..., 0] if split else self.every
-        self._result(result, np.asarray(order, np.int64).ravel())
+        result, before = out, 0 * self.every
+        if split:
+            grain = self.codelet.position_bytes if self.shape.finished else COLUMN
+            size = self.codelet.out_bytes
+            region = "interleaved" if self.shape.out_dtype.itemsize < size else "any"
+            result, before = add_reduction(graph, blocks, self.sums, out, size, grain, region)
+        tile = np.asarray(blocks if split else self.every, np.int64).ravel()
+        self._result(self._finish(result, tile, before), tile[:: plan.k_splits])
         return graph
+
+    def _finish(self, sums: Variable, tile: I64, before: I64) -> Variable:
+        """Bias, activation and format of the sums; their shards lie on ``tile``, ``before`` bytes into a block."""
+        row = self.codelet.position_bytes
+        rows = sums.nbytes.astype(np.int64) // row
+        blocks = Blocks(sums, tile, before // row, rows, self.field.padded[self.at_p[tile]])
+        if self.bias is not None:
+            add_activation(self.graph, self.shape, blocks, self.bias, row)
+        narrow, wide = self.codelet.out_bytes, self.shape.out_dtype.itemsize
+        return sums if narrow == wide else add_cast(self.graph, blocks, narrow, wide)
 
     # ---- operands ------------------------------------------------------------------------------------------------
 
@@ -175,16 +192,27 @@ class _Builder:
         depth = self.k_cut[k[of]] + self.step_cut[k[of], at_step] + k_group
         return where, depth, view.axis("input"), self.codelet.inputs
 
+    def _bias(self) -> Bias | None:
+        """The bias of the outputs; zeros of the host where there is only an activation."""
+        view = self.contraction.bias
+        if view is None:
+            return None
+        groups, outputs = (self.g_size, self.group_cut), (self.o_size, self.o_cut)
+        return place_bias(self.graph, view, self.shape, self.tile, groups, outputs, self.codelet.outputs)
+
     def _operand_dtype(self) -> np.dtype[Any]:
         return np.dtype(OPERAND_DTYPE[self.shape.dtype])
 
     # ---- the program -----------------------------------------------------------------------------------------------
 
     def _gather(self, step: int, x: Operand, w: Operand) -> None:
-        """One exchange that brings the step's blocks of both operands to the tiles that use them."""
-        if x.gathered is None and w.gathered is None:
+        """One exchange that brings the step's blocks of both operands, and the bias, to the tiles that use them."""
+        bias = self.bias if step == 0 and self.bias is not None and self.bias.moves else None
+        if x.gathered is None and w.gathered is None and bias is None:
             return
         phase = self.graph.exchange(f"gather {step}" if self.plan.steps > 1 else "gather")
+        if bias is not None:
+            gather_bias(phase, bias)
         if x.gathered is not None:
             segments = self._x_segments(step)
             if x.homes.members == 1:  # the fabric carries nothing from a tile to itself
@@ -329,7 +357,7 @@ class _Builder:
         )
         where.base[junk] = NOWHERE
         depth = self.o_cut[o[block]] + out_group
-        kind = np.dtype(RESULT_DTYPE[shape.dtype])
+        kind = shape.out_dtype
         at = np.arange(len(block)) * outputs
         order = host_order(view, where, depth, view.axis("output"), outputs, at, len(block) * outputs)
         if variable.nbytes.sum() // kind.itemsize > len(order):

@@ -15,17 +15,21 @@ is a sum over the axes' contributions, and an element whose y or x leaves the ar
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernels.codelets.elementwise import ACTIVATIONS
 from tile_emu.errors import UsageError
 
 I64 = NDArray[np.int64]
 
 OPERAND_DTYPE = {"f16": np.float16, "f16f32": np.float16, "f32": np.float32}
 RESULT_DTYPE = {"f16": np.float16, "f16f32": np.float32, "f32": np.float32}
+OUT_DTYPE = {"f16": np.float16, "f32": np.float32}
 NOWHERE = -(1 << 50)  # base of an index that holds no element, whatever the other axes add
 
 
@@ -43,8 +47,10 @@ class Shape:
     """The sizes of a contraction: all that a plan depends on.
 
     ``taps`` are listed for each variant. ``shared_columns``: how many of the columns that a row of a plane has beyond
-    ``columns`` may be those of the next row's start, both being padding; that saves room and positions. The operands
-    may change roles in the planner only if ``swappable``.
+    ``columns`` may be those of the next row's start, both being padding; that saves room and positions.
+
+    ``bias`` and ``activation`` (none, relu, gelu, tanh) follow the sums; ``out``: format of the result, f16 or f32,
+    None: that of the sums.
     """
 
     groups: int
@@ -56,10 +62,17 @@ class Shape:
     dtype: str
     taps: tuple[tuple[Tap, ...], ...] = ((Tap(),),)
     shared_columns: int = 0
+    bias: bool = False
+    activation: str = "none"
+    out: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in OPERAND_DTYPE:
             raise UsageError(f"unknown dtype '{self.dtype}': choose one of {', '.join(OPERAND_DTYPE)}")
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(f"unknown activation '{self.activation}': choose one of {', '.join(ACTIVATIONS)}")
+        if self.out not in (None, *OUT_DTYPE):
+            raise UsageError(f"unknown format of the result '{self.out}': choose one of {', '.join(OUT_DTYPE)}")
         if min(self.groups, self.images, self.rows, self.columns, self.inputs, self.outputs) < 1:
             raise UsageError(f"every size of a contraction must be at least 1: {self.sizes()}")
         if not self.taps or not all(self.taps):
@@ -98,6 +111,16 @@ class Shape:
     def column_reach(self) -> int:
         """Columns that every plane has beyond ``columns``."""
         return max(tap.column for taps in self.taps for tap in taps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether a bias or an activation follows the sums."""
+        return self.bias or self.activation != "none"
+
+    @property
+    def out_dtype(self) -> np.dtype[Any]:
+        """Format of the result."""
+        return np.dtype(RESULT_DTYPE[self.dtype] if self.out is None else OUT_DTYPE[self.out])
 
     @property
     def flat(self) -> bool:
@@ -157,13 +180,15 @@ class Contraction:
 
     Axes of ``x``: group [groups], image [images], row [planes, rows + reach], column [planes, columns + reach],
     input [inputs]. Of ``w``: group, output [outputs], input, tap [all taps, variant after variant]. Of ``out``: group,
-    image, row [variants, rows], column [variants, columns], output.
+    image, row [variants, rows], column [variants, columns], output. Of ``bias``: output, and group where it has one for
+    each; there must be one if the shape is ``finished``, zeros if need be.
     """
 
     shape: Shape
     x: HostView
     w: HostView
     out: HostView
+    bias: HostView | None = None
 
 
 def matrix_product(
@@ -200,3 +225,22 @@ def matrix_product(
         operand(other, name[other], "output"),
         HostView(names[2], (*lead, m, n), result),
     )
+
+
+def finished(
+    contraction: Contraction, *, bias: bool, activation: str = "none", out: str | None = None, per_group: bool = False
+) -> Contraction:
+    """The contraction followed by bias, activation and change of format.
+
+    The host's array "bias" has one element for each output, ``per_group`` for each output of each group, in that order.
+    Raises UsageError for an unknown activation or format.
+    """
+    shape = dataclasses.replace(contraction.shape, bias=bias, activation=activation, out=out)
+    if not shape.finished:
+        return dataclasses.replace(contraction, shape=shape)
+    axes = {"output": Axis.strided(shape.outputs, 1)}
+    groups = shape.groups if per_group else 1
+    if per_group:
+        axes["group"] = Axis.strided(groups, shape.outputs)
+    view = HostView("bias", (groups * shape.outputs,), axes)
+    return dataclasses.replace(contraction, shape=shape, bias=view)

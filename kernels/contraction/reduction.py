@@ -13,22 +13,26 @@ from tile_emu.graph import Graph, Pointer, Variable
 I64 = NDArray[np.int64]
 
 
-def add_reduction(graph: Graph, tile: I64, sums: I64, out: Variable, out_bytes: int) -> Variable:
-    """Exchange and reduction; returns the variable of the results, block after block, share after share.
+def add_reduction(
+    graph: Graph, tile: I64, sums: I64, out: Variable, out_bytes: int, grain: int = COLUMN, region: str = "any"
+) -> tuple[Variable, I64]:
+    """Exchange and reduction; returns the variable of the results, block after block, share after share, and
+    the bytes of the block before each share.
 
     ``tile`` i64[..., members]: the tiles that hold partial sums of one block; ``sums`` i64[tiles]: bytes of a block, a
-    multiple of COLUMN; ``out``: the partial sums, a shard on every tile.
+    multiple of ``grain``; ``out``: the partial sums, a shard on every tile. Shares are cut at multiples of ``grain``
+    bytes, itself a multiple of COLUMN. ``region`` of the results.
     """
     members = tile.shape[-1]
     tile = tile.reshape(-1, members)
-    columns = sums[tile[:, 0]] // COLUMN  # [block]
-    cut = columns[:, None] * np.arange(members + 1) // members
+    grains = sums[tile[:, 0]] // grain  # [block]
+    cut = grains[:, None] * np.arange(members + 1) // members * (grain // COLUMN)  # in columns
     share = np.diff(cut)
-    pitch = -(-columns // members)
+    pitch = -(-grains // members) * (grain // COLUMN)
     shard = np.arange(tile.size).reshape(tile.shape)
     recv_bytes = np.broadcast_to((members - 1) * pitch[:, None] * COLUMN, tile.shape)
     recv = graph.variable("received sums", tile.ravel(), recv_bytes.ravel(), region="interleaved", align=16)
-    result = graph.variable("reduced sums", tile.ravel(), (share * COLUMN).ravel(), align=16)
+    result = graph.variable("reduced sums", tile.ravel(), (share * COLUMN).ravel(), region=region, align=16)
     # copies [block][member q that receives][distance to the member that sends]
     q = np.arange(members)[:, None]
     sender = (q + np.arange(1, members)) % members
@@ -52,4 +56,4 @@ def add_reduction(graph: Graph, tile: I64, sums: I64, out: Variable, out_bytes: 
             f"back{worker}": (COLUMN - (members - 1) * pitches * COLUMN) & 0xFFFFFFFF,
         }
     graph.execute("reduce").add(reduce_codelet(out_bytes).codelet, tile.ravel(), **fields)
-    return result
+    return result, flat_cut * COLUMN

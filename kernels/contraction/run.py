@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.contraction.builder import build_graph
-from kernels.contraction.problem import OPERAND_DTYPE, Contraction
+from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, Contraction
 from kernels.planner.contraction import plan_contraction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import Chip
@@ -46,7 +46,7 @@ def plan_and_lower(
 ) -> tuple[ContractionPlan, Image]:
     """The cheapest plan of several ways to put the same problem, whose variables also find a place.
 
-    Raises OutOfTileMemory if none does.
+    ``tiles``: how many may be used (None: all). Raises OutOfTileMemory if none does.
     """
     problem: OutOfTileMemory | None = None
     for reserve in _RESERVES:
@@ -81,8 +81,9 @@ def run_contraction(
 ) -> ContractionResult:
     """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
 
-    ``arrays`` by the names of the views of x and w; they are rounded to the operands' dtype. ``tiles``: at most so
-    many. ``progress(stage, share)`` is called at times. Raises OutOfTileMemory, and whatever the machine finds wrong.
+    ``arrays`` by the names of the views of x, w and bias; they are rounded to the format that the chip holds them in.
+    ``tiles``: how many may be used (None: all). ``progress(stage, share)`` is called at times. Raises OutOfTileMemory,
+    and whatever the machine finds wrong.
     """
     from tile_emu.machine import Machine
 
@@ -92,9 +93,11 @@ def run_contraction(
     machine = Machine(chip, image.tiles, threads)
     report("loading")
     machine.load(image)
-    kind = OPERAND_DTYPE[plan.shape.dtype]
+    bias = choices[0].bias
     with np.errstate(over="ignore"):
         for name, array in arrays.items():
+            of_sums = bias is not None and name == bias.name
+            kind = (RESULT_DTYPE if of_sums else OPERAND_DTYPE)[plan.shape.dtype]
             machine.write_tensor(name, np.asarray(array).astype(kind))
     recording = machine.run(progress=progress)
     out = machine.read_tensor(choices[0].out.name)

@@ -28,8 +28,17 @@ from kernels.codelets import (
     matmul_codelet,
     reduce_codelet,
 )
+from kernels.codelets.elementwise import activation_codelet, cast_codelet
 from kernels.contraction.problem import Shape
-from kernels.planner.cost import CALL, ceil_div, copy_cycles, exchange_cycles, matmul_cycles, reduce_cycles
+from kernels.planner.cost import (
+    CALL,
+    ceil_div,
+    copy_cycles,
+    exchange_cycles,
+    launch_cycles,
+    matmul_cycles,
+    reduce_cycles,
+)
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import OutOfTileMemory
@@ -113,6 +122,7 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     pieces = _pieces(codelet, positions)
     state = groups * pieces * (block_k * shape.tap_count * PLANE_BYTES + STATE_BYTES * shape.variants)
     fixed = x_home + w_home + sums + received + result + X_OVERREAD + COLUMN + state
+    fixed = fixed + _finish_bytes(shape, codelet, groups * block_o, np.where(ks > 1, result, sums))
     x_row = groups * np.where((os > 1) | (halo > 0), units, 0)  # gathered units per K group
     w_row = groups * np.where(ps > 1, weights, 0)
     memory = chip.memory
@@ -151,6 +161,28 @@ def _pieces(codelet: MatmulCodelet, positions: Any) -> Any:
     return ceil_div(positions, WORKERS * codelet.max_positions)
 
 
+def _finish_bytes(shape: Shape, codelet: MatmulCodelet, out_groups: I64, sums: I64) -> I64:
+    """Bytes of a tile for what follows the sums: the bias, at home and gathered, and a result of another format."""
+    bias = 2 * out_groups * shape.variants * codelet.position_bytes if shape.finished else 0 * out_groups
+    out = shape.out_dtype.itemsize
+    return bias + (sums * out // codelet.out_bytes if out != codelet.out_bytes else 0)
+
+
+def _finish_cycles(shape: Shape, codelet: MatmulCodelet, chip: Chip, sums: Any, positions: Any) -> Any:
+    """Predicted cycles of bias, activation and change of format, for ``sums`` bytes on the busiest tile."""
+    cycles = 0 * sums
+    if shape.finished:
+        after = activation_codelet(shape.activation, codelet.out_bytes)
+        turns = after.most_turns(codelet.chunks, ceil_div(sums, codelet.position_bytes), positions)
+        cycles = cycles + CALL + launch_cycles(chip, turns)
+    out = shape.out_dtype.itemsize
+    if out != codelet.out_bytes:
+        cast = cast_codelet(codelet.out_bytes, out)
+        quads = ceil_div(sums // (4 * codelet.out_bytes), WORKERS)
+        cycles = cycles + CALL + launch_cycles(chip, cast.base_turns + cast.quad_turns * quads)
+    return cycles
+
+
 def _gather_words(shape: Shape, codelet: MatmulCodelet, c: _Candidates, partners: str) -> Any:
     """Words that the busiest tile receives per K group; what both tiles of a pair take counts half where it may."""
     x_members, w_members = c.members()
@@ -171,7 +203,7 @@ def _copy_cycles(shape: Shape, chip: Chip, c: _Candidates) -> Any:
 
 
 def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
-    """Predicted cycles of every candidate: gather, compute, exchange of partials, reduction."""
+    """Predicted cycles of every candidate: gather, compute, exchange of partials, reduction, what follows."""
     words = _gather_words(shape, codelet, c, partners)
     few = c.k_groups // c.steps  # K groups of the shorter steps, the first of them
     more = c.k_groups - few * c.steps  # steps with one more
@@ -191,7 +223,8 @@ def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, par
     exchange = np.where(ks > 1, exchange_cycles(chip, share * (ks - 1) // 4), 0)
     reducer = reduce_codelet(codelet.out_bytes)
     reduce = np.where(ks > 1, reduce_cycles(reducer, chip, share, ks - 1) + CALL, 0)
-    return gather, compute, exchange, reduce
+    finish = _finish_cycles(shape, codelet, chip, np.where(ks > 1, share, sums), c.positions)
+    return gather, compute, exchange, reduce, finish
 
 
 def plan_contraction(

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from tests.recordings import small_recording
-from tile_emu.profile import summarise
+from tile_emu.chips import load_chip
+from tile_emu.profile import Recording, summarise
 from tile_emu.profile.listing import CodeListing
 from tile_emu.profile.memory import SramMap
+from tile_emu.profile.recording import columns
 from tile_emu.profile.report import Report
 from tile_emu.profile.traffic import Traffic
 
@@ -66,3 +68,52 @@ def small_report(**changed: Any) -> Report:
     recording = dataclasses.replace(small_recording(), worker_runs=runs)
     words = np.array([[[0, 250], [0, 0]], [[0, 0], [0, 0]]], np.int64)
     return Report(small_document(**changed), recording, small_sram(), small_listing(), Traffic(2, words))
+
+
+def random_report(tiles: int = 1472, phases: int = 4, words: int = 40) -> Report:
+    """A report of a whole chip in which every counter is another random number; its times are consistent."""
+    random = np.random.default_rng(1)
+    chip = load_chip("bow")
+    names = tuple(f"phase {i}" for i in range(phases))
+    blank = Recording.zeros(chip, tiles, names, tuple(f"exchange {i}" for i in range(phases - 1)), "test", words)
+    data = {}
+    for name, dims in columns():
+        most = 1 << 40 if name == "executions" else 5000
+        data[name] = random.integers(0, most, getattr(blank, name).shape)
+        assert data[name].ndim == len(dims)
+    for barrier in range(phases - 1):
+        before = data["row_end"][barrier - 1] if barrier else np.zeros(tiles, np.int64)
+        data["arrival"][barrier] += before
+        data["release"][barrier] = data["arrival"][barrier].max() + 90
+        data["row_end"][barrier] += data["release"][barrier]
+    data["finish"] += data["row_end"][-1]
+    recording = dataclasses.replace(blank, **data, worker_runs=np.array([[1, 7, 3, 6000, 40]], np.int64))
+    summary = summarise(recording, useful_macs=10**9, dtype="f16", sram_bytes=np.array([1000]))
+    document = {"kernel": "test", "dtype": "f16", "chip": "bow", **summary.to_dict()}
+    blocks = 3 * tiles
+    sram = SramMap(
+        names=("x", "y", "z"),
+        name_index=np.tile(np.arange(3), tiles),
+        shard=np.repeat(np.arange(tiles), 3),
+        tile=np.repeat(np.arange(tiles), 3),
+        address=0x50000 + np.tile(np.arange(3) * 0x10000, tiles),
+        nbytes=random.integers(1, 0x10000, blocks),
+        code=random.integers(1, 2000, (tiles, 4)),
+        live=random.integers(0, 2, (2 * phases - 1, 3)).astype(bool),
+        base=0x4C000,
+        size=638_976,
+    )
+    lines = np.arange(words)
+    listing = CodeListing(
+        base=0x4C000,
+        word=lines,
+        line=lines // 2 + 1,
+        file=lines % 2,
+        unit=lines % 2,
+        files=("one.S", "two.S"),
+        source=("\n".join(f"line {i}" for i in range(words)), "\n".join(f"row {i}" for i in range(words))),
+        symbol=("start",) * words,
+        text=("nop",) * words,
+    )
+    traffic = Traffic(32, random.integers(0, 10**6, (phases - 1, 46, 46)))
+    return Report(document, recording, sram, listing, traffic)

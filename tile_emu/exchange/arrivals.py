@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tile_emu.chips.topology import HOST_MUX_BASE, ID_BITS
 from tile_emu.exchange import log as layout
 from tile_emu.exchange.fabric import direction_code, mux_delay
-from tile_emu.exchange.topology import HOST_MUX_BASE, ID_BITS
 from tile_emu.exchange.transfers import I32, I64
 from tile_emu.jit import jit
 

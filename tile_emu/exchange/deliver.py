@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
+from tile_emu.chips.topology import logical_ids, physical_ids
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange import arrivals
 from tile_emu.exchange.arrivals import DEST, FROM, PER_EVENT, SENT_AT, SOURCE, STORED_AT, TO, WORDS
 from tile_emu.exchange.check import ADDRESS_BITS, overlap
 from tile_emu.exchange.compare import BlockWords, Sends, explain
 from tile_emu.exchange.fabric import sample_to_store
-from tile_emu.exchange.topology import logical_ids, physical_ids
 from tile_emu.exchange.transfers import I32, I64, Transfers
 from tile_emu.jit import jit
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
-from tile_emu.exchange.topology import physical_ids, rows_of
+from tile_emu.chips.topology import physical_ids, rows_of
 from tile_emu.jit import jit
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
+from tile_emu.chips.topology import physical_ids
 from tile_emu.exchange.fabric import direction_codes, mux_offset, sample_to_store
 from tile_emu.exchange.schedule import Schedule
-from tile_emu.exchange.topology import physical_ids
 from tile_emu.exchange.transfers import I32, I64, Transfers
 from tile_emu.isa.table import table
 from tile_emu.jit import jit

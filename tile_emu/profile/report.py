@@ -53,6 +53,10 @@ class Report:
         self.recording.save(folder / RECORDING, **more)
         with replacing(folder / SUMMARY) as file:
             file.write((json.dumps(self.document, indent=2) + "\n").encode())
+        from tile_emu.profile.html import report_page
+
+        with replacing(folder / PAGE) as file:
+            file.write(report_page(self).encode())
         with replacing(folder / TRACE) as file:
             file.write(perfetto_trace(self.recording, title_of(self.document)))
 

@@ -1,0 +1,188 @@
+"use strict";
+// Supersteps over time: percentiles of all tiles, one tile, its six workers.
+const ROWS = 25;  // percentile rows
+
+class Timeline {
+  constructor(report, selection) {
+    this.report = report;
+    this.selection = selection;
+    this.total = Math.max(1, report.cycles);
+    this.view = [0, this.total];
+    this.left = 112;
+    this.quantiles = this.sortedQuantiles();
+    this.listen();
+    selection.listeners.push(() => this.draw());
+  }
+
+  // Per phase, the cycles at which each percentile row starts, ends its compute, and leaves the exchange.
+  sortedQuantiles() {
+    const { tiles, computeNames, arrays } = this.report, found = [];
+    const pick = (sorted) => Float64Array.from({ length: ROWS },
+      (_, row) => sorted[Math.round(row * (tiles - 1) / (ROWS - 1))]);
+    for (let phase = 0; phase < computeNames.length; phase++) {
+      const rowOf = (array) => Float64Array.from(array.subarray(phase * tiles, (phase + 1) * tiles)).sort();
+      found.push({ start: pick(rowOf(arrays.start)), end: pick(rowOf(arrays.end)) });
+    }
+    return found;
+  }
+
+  x(cycle) {
+    return this.left + (cycle - this.view[0]) / (this.view[1] - this.view[0]) * (this.width - this.left - 8);
+  }
+
+  cycle(x) {
+    return this.view[0] + (x - this.left) / (this.width - this.left - 8) * (this.view[1] - this.view[0]);
+  }
+
+  setView(first, last) {
+    const length = Math.min(this.total, Math.max(12, last - first));
+    const start = Math.min(this.total - length, Math.max(0, first));
+    this.view = [start, start + length];
+    this.draw();
+  }
+
+  zoom(factor, around = (this.view[0] + this.view[1]) / 2) {
+    const [first, last] = this.view;
+    this.setView(around - (around - first) * factor, around + (last - around) * factor);
+  }
+
+  move(share) {
+    const by = share * (this.view[1] - this.view[0]);
+    this.setView(this.view[0] + by, this.view[1] + by);
+  }
+
+  box(first, last, y, height, colour) {
+    if (last <= this.view[0] || first >= this.view[1] || last <= first) return;
+    const a = Math.max(this.left, this.x(first)), b = Math.min(this.width - 8, this.x(last));
+    this.pen.fillStyle = colour;
+    this.pen.fillRect(a, y, Math.max(0.6, b - a), height);
+  }
+
+  draw() {
+    const { draw, width, height } = canvasOf("timeline-canvas");
+    this.pen = draw;
+    this.width = width;
+    const colours = { compute: css("compute"), sync: css("sync"), exchange: css("exchange") };
+    cycleAxis(draw, (c) => this.x(c), this.view[0], this.view[1], this.left, width - 8, height - 20);
+    label(draw, "chip", 0, 14);
+    for (const s of this.report.stretches) {
+      this.box(s.start, s.start + s.cycles, 4, 20, colours[s.kind]);
+      this.nameOf(s, 14);
+    }
+    this.drawBands(32, 6, colours);
+    this.drawTile(196, colours);
+    byId("timeline-info").textContent = `cycles ${number(this.view[0])} to ${number(this.view[1])}` +
+      ` of ${number(this.report.cycles)}, tile ${this.selection.tile}`;
+  }
+
+  nameOf(s, y) {
+    const a = Math.max(this.left, this.x(s.start)), b = Math.min(this.width - 8, this.x(s.start + s.cycles));
+    const text = s.name || s.kind;
+    if (s.kind === "sync" || b - a < this.pen.measureText(text).width + 10) return;
+    this.pen.fillStyle = "#ffffff";
+    this.pen.textAlign = "center";
+    this.pen.fillText(text, (a + b) / 2, y);
+  }
+
+  drawBands(top, height, colours) {
+    label(this.pen, "earliest tiles", 0, top + height / 2);
+    label(this.pen, "median", 0, top + height * ROWS / 2);
+    label(this.pen, "last tiles", 0, top + height * (ROWS - 0.5));
+    const { releases } = this.report;
+    this.quantiles.forEach((phase, index) => {
+      const next = this.quantiles[index + 1];
+      for (let row = 0; row < ROWS; row++) {
+        const y = top + row * height;
+        this.box(phase.start[row], phase.end[row], y, height - 0.5, colours.compute);
+        if (next) {
+          this.box(phase.end[row], releases[index], y, height - 0.5, colours.sync);
+          this.box(releases[index], next.start[row], y, height - 0.5, colours.exchange);
+        }
+      }
+    });
+  }
+
+  drawTile(top, colours) {
+    const { tiles, computeNames, arrays, releases, workers } = this.report, tile = this.selection.tile;
+    label(this.pen, `tile ${tile}`, 0, top + 8, "left", "ink");
+    for (let phase = 0; phase < computeNames.length; phase++) {
+      const at = phase * tiles + tile;
+      this.box(arrays.start[at], arrays.end[at], top, 16, colours.compute);
+      if (phase < releases.length) {
+        this.box(arrays.end[at], releases[phase], top, 16, colours.sync);
+        this.box(releases[phase], arrays.start[at + tiles], top, 16, colours.exchange);
+      }
+    }
+    const sampled = this.report.sampled.includes(tile);
+    for (let worker = 0; worker < workers; worker++) {
+      const y = top + 22 + worker * 14;
+      label(this.pen, `worker ${worker}`, 8, y + 6);
+      if (sampled) this.drawRuns(tile, worker, y); else this.drawTurns(tile, worker, y);
+    }
+    if (!sampled) label(this.pen, "turns of each worker, laid from the start of the superstep: not a sampled tile",
+      this.left, top + 24 + workers * 14);
+  }
+
+  drawRuns(tile, worker, y) {
+    const runs = this.report.arrays.runs, colour = css("good");
+    for (let i = 0; i < runs.length; i += 5) {
+      if (runs[i + 1] === tile && runs[i + 2] === worker) {
+        this.box(runs[i + 3], runs[i + 3] + this.report.turn * runs[i + 4], y, 12, colour);
+      }
+    }
+  }
+
+  drawTurns(tile, worker, y) {
+    const { tiles, computeNames, arrays, workers, turn } = this.report;
+    if (!arrays.worker_turns) return;
+    this.pen.globalAlpha = 0.55;
+    for (let phase = 0; phase < computeNames.length; phase++) {
+      const at = phase * tiles + tile, start = arrays.start[at];
+      this.box(start, start + turn * arrays.worker_turns[at * workers + worker], y, 12, css("good"));
+    }
+    this.pen.globalAlpha = 1;
+  }
+
+  listen() {
+    const canvas = byId("timeline-canvas");
+    let drag = null;
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.cycle(placeOf(event).x));
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      drag = { x: placeOf(event).x, view: [...this.view], moved: false };
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!drag) return;
+      const by = (drag.x - placeOf(event).x) / (this.width - this.left - 8) * (drag.view[1] - drag.view[0]);
+      drag.moved ||= Math.abs(drag.x - placeOf(event).x) > 3;
+      if (drag.moved) this.setView(drag.view[0] + by, drag.view[1] + by);
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      if (drag && !drag.moved) this.zoomToPhase(this.cycle(placeOf(event).x));
+      drag = null;
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const action = {
+        "+": () => this.zoom(0.7), "=": () => this.zoom(0.7), "-": () => this.zoom(1 / 0.7),
+        ArrowLeft: () => this.move(-0.2), ArrowRight: () => this.move(0.2), 0: () => this.setView(0, this.total),
+        Home: () => this.setView(0, this.total),
+      }[event.key];
+      if (action) { event.preventDefault(); action(); }
+    });
+    byId("zoom-in").onclick = () => this.zoom(0.6);
+    byId("zoom-out").onclick = () => this.zoom(1 / 0.6);
+    byId("zoom-all").onclick = () => this.setView(0, this.total);
+  }
+
+  zoomToPhase(cycle) {
+    const found = this.report.stretches.find((s) => s.start <= cycle && cycle < s.start + s.cycles);
+    if (found) this.show(found);
+  }
+
+  show(stretch) {
+    this.setView(stretch.start - 0.03 * stretch.cycles, stretch.start + 1.03 * stretch.cycles);
+  }
+}

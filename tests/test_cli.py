@@ -104,7 +104,7 @@ def test_files_in_and_out(kernel: Any, tmp_path: Path, capsys: pytest.CaptureFix
     files = ("--a", tmp_path / "a.npy", "--b", tmp_path / "b.npy")
     assert matmul(*files, "--out", tmp_path / "c.npy", "--report", tmp_path / "report", "--dtype", "f16f32") == 0
     assert np.array_equal(np.load(tmp_path / "c.npy"), a @ b)
-    written = {"recording.npz", "summary.json", "trace.perfetto-trace"}
+    written = {"recording.npz", "summary.json", "report.html", "trace.perfetto-trace"}
     assert {p.name for p in (tmp_path / "report").iterdir()} == written
     assert json.loads((tmp_path / "report" / "summary.json").read_text())["cycles"] == 500
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "b.npy", "c.npy", "report"]

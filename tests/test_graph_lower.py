@@ -117,3 +117,21 @@ def test_empty_exchange_and_multicast_that_includes_its_sender():
     image = graph.lower()
     assert [len(transfers) for _, transfers in image.exchanges] == [0, 1]
     assert (image.memory_map.row_address[0] == 0).all() and (image.memory_map.row_address[1] > 0).all()
+
+
+def test_constants_are_in_the_image():
+    chip = load_chip("bow")
+    graph = Graph(chip, 4)
+    graph.variable("other", range(4), 40)
+    words = np.arange(100, 106, dtype=np.uint32)
+    graph.constant("table", [2, 0], [16, 8], words)
+    with pytest.raises(UsageError, match="5 words do not fill"):
+        graph.constant("short", [2, 0], [16, 8], words[:5])
+    image = graph.lower()
+    memory = np.zeros((4, chip.memory.size), np.uint8)
+    image.fill(memory)
+    where = image.memory_map
+    for tile, wanted in ((2, words[:4]), (0, words[4:])):
+        i = int(np.flatnonzero((where.tile == tile) & (where.name_index == where.names.index("table")))[0])
+        at = int(where.address[i]) - chip.memory.base
+        assert memory[tile, at : at + int(where.nbytes[i])].view(np.uint32).tolist() == wanted.tolist()

@@ -5,8 +5,9 @@ from tile_emu.graph.copies import ExchangePhase
 from tile_emu.graph.graph import Graph
 from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.variables import Codelet, Pointer, Variable
+from tile_emu.graph.views import View
 
-__all__ = ["Codelet", "ComputeSet", "ExchangePhase", "Graph", "HostTensor", "Image", "Pointer", "Variable"]
+__all__ = ["Codelet", "ComputeSet", "ExchangePhase", "Graph", "HostTensor", "Image", "Pointer", "Variable", "View"]
 
 
 def __getattr__(name: str) -> object:

@@ -13,11 +13,13 @@ from tile_emu.errors import UsageError
 from tile_emu.graph.computeset import ComputeSet
 from tile_emu.graph.copies import ExchangePhase
 from tile_emu.graph.hosttensor import check_order
-from tile_emu.graph.variables import I64, Variable, make_variable
+from tile_emu.graph.variables import I64, U32, Variable, make_variable
+from tile_emu.graph.views import View, view_of
 
 if TYPE_CHECKING:
     from tile_emu.graph.image import Image
     from tile_emu.graph.lower import Progress, Toolchain
+    from tile_emu.graph.rearrange import Rearrangement
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ class Graph:
         self.variables: list[Variable] = []
         self.tensors: dict[str, TensorView] = {}
         self.separations: list[tuple[Variable, Variable]] = []
+        self.constants: list[tuple[Variable, U32]] = []
         self.program: list[ComputeSet | ExchangePhase] = []
         self._names: set[str] = set()
 
@@ -58,6 +61,17 @@ class Graph:
         made = make_variable(name, tile, nbytes, region, align, len(self.variables), self.tiles)
         self._names.add(name)
         self.variables.append(made)
+        return made
+
+    def constant(self, name: str, tile: ArrayLike, nbytes: ArrayLike, words: U32) -> Variable:
+        """A variable whose contents are part of the image: ``words`` u32, all shards one after another.
+
+        Shards are whole words. Raises UsageError.
+        """
+        made = self.variable(name, tile, nbytes)
+        if (made.nbytes % 4).any() or 4 * len(words) != int(made.nbytes.sum(dtype=np.int64)):
+            raise UsageError(f"constant '{name}': {len(words)} words do not fill shards of whole words")
+        self.constants.append((made, np.ascontiguousarray(words, np.uint32)))
         return made
 
     def tensor(
@@ -107,6 +121,29 @@ class Graph:
         made = ExchangePhase(name)
         self.program.append(made)
         return made
+
+    def view(self, tensor: str) -> View:
+        """The elements of a host tensor, to be sliced, transposed or indexed, and given to rearrange.
+
+        Raises UsageError for an unknown tensor, or one with elements that lie nowhere or at several places.
+        """
+        if tensor not in self.tensors:
+            raise UsageError(f"no tensor '{tensor}' in the graph")
+        t = self.tensors[tensor]
+        return view_of(t.name, t.variable, t.dtype, t.shape, t.order)
+
+    def rearrange(self, name: str, source: View, dest: View, how: str = "auto") -> Rearrangement:
+        """Append ``dest[...] = source[...]``: any elements, any tiles, before-values throughout.
+
+        ``source`` broadcasts to the shape of ``dest``, whose elements must all be different. Carried by an exchange
+        and by copy codelets before and after it as needed: see tile_emu.graph.rearrange for the ways (``how`` forces
+        one: direct, pack, unpack, both). Staging areas and tables stay allocated. Raises UsageError.
+        """
+        from tile_emu.graph.rearrange import rearrange
+
+        self._own(source.variable)
+        self._own(dest.variable)
+        return rearrange(self, name, source, dest, how)
 
     def lower(self, progress: Progress | None = None, tools: Toolchain | None = None) -> Image:
         """Place, link, schedule and lay out: the image that a machine loads. The same graph gives the same image.

@@ -91,7 +91,7 @@ def lower(graph: Graph, progress: Progress | None = None, tools: Toolchain | Non
     layout = program.lay_out(kinds, graph.tiles, vertices, row_words, begin)
     check_code_room(graph.chip, graph.variables, shards, address, exchanged, layout)
     image = _image(graph, code, exchanges, layout, address)
-    starts = image.segment_start
+    starts = image.segment_start[: graph.tiles + 1]
     program.write_programs(image.segment_words, starts, kinds, layout, vertices)
     for i, exchange in enumerate(exchanges):
         program.write_rows(image.segment_words, starts, layout, i, exchange.words, exchange.start)
@@ -291,7 +291,7 @@ def _compute_names(graph: Graph) -> tuple[str, ...]:
 
 
 def _image(graph: Graph, code: _Code, exchanges: list[_Exchange], layout: program.TileLayout, address: I32) -> Image:
-    """The image with its segments still zero."""
+    """The image: a segment of code for each tile, still zero, then the constants."""
     tensors = {}
     first, _ = _shards(graph)
     for view in graph.tensors.values():
@@ -301,14 +301,21 @@ def _image(graph: Graph, code: _Code, exchanges: list[_Exchange], layout: progra
             view.name, view.shape, view.dtype, view.order, v.tile, where, v.nbytes, graph.chip.memory.base
         )
     starts = program.segment_starts(layout)
+    constants = [variable for variable, _ in graph.constants]
+    words = np.concatenate([np.zeros(0, np.int64), *(v.nbytes // 4 for v in constants)])
     return Image(
         chip=graph.chip,
         tiles=graph.tiles,
         shared=((code.base, code.words),) if len(code.words) else (),
-        segment_tile=np.arange(graph.tiles, dtype=np.int32),
-        segment_address=np.full(graph.tiles, layout.program, np.int32),
-        segment_start=starts,
-        segment_words=np.zeros(int(starts[-1]), np.uint32),
+        segment_tile=np.concatenate([np.arange(graph.tiles, dtype=np.int32), *(v.tile for v in constants)]),
+        segment_address=np.concatenate(
+            [np.full(graph.tiles, layout.program, np.int32)]
+            + [address[first[v.index] : first[v.index + 1]] for v in constants]
+        ),
+        segment_start=np.concatenate([starts, starts[-1] + np.cumsum(words)]),
+        segment_words=np.concatenate(
+            [np.zeros(int(starts[-1]), np.uint32), *(filling for _, filling in graph.constants)]
+        ),
         entry=np.full(graph.tiles, layout.program, np.int32),
         code_end=layout.end.astype(np.int32),
         symbols=code.symbols,

@@ -136,6 +136,22 @@ def report(
 
 
 @app.command()
+def compare(
+    reports: Annotated[list[Path], typer.Argument(help="Report folders, or files that --json was written to.")],
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page to this file.")] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", help="Exit with 1 if this holds: 'cycles>+2%', 'utilisation.mac<0.5'. Repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Two or more reports side by side, the first one as the base: what differs, and what explains it."""
+    from tile_emu.cli.compare import compare
+
+    raise typer.Exit(0 if compare(reports, html, as_json, fail_if or []) else 1)
+
+
+@app.command()
 def disasm(
     file: Annotated[Path | None, typer.Argument(help="Object file or executable.")] = None,
     words: Annotated[

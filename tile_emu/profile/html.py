@@ -25,11 +25,11 @@ def report_page(report: Report) -> str:
     recording = report.recording
     grid = recording.chip.exchange
     return fill_page(
-        _resource("page.html"),
+        page_resource("page.html"),
         {
             "TITLE": html.escape(title_of(report.document)),
             "SUBTITLE": html.escape(_subtitle(report)),
-            "CSS": _resource("page.css"),
+            "CSS": page_resource("page.css"),
             "OVERVIEW": _overview(report),
             "COLUMNS": str(grid.columns),
             "ROWS": str(grid.rows),
@@ -39,7 +39,7 @@ def report_page(report: Report) -> str:
             "PLAN": _plan(report),
             "FOOT": _foot(report),
             "DATA": embedded(page_data(report)),
-            "SCRIPT": "\n".join(_resource(name) for name in _SCRIPTS),
+            "SCRIPT": "\n".join(page_resource(name) for name in _SCRIPTS),
         },
     )
 
@@ -61,7 +61,8 @@ def embedded(data: Any) -> str:
     return json.dumps(data, separators=(",", ":")).replace("</", "<\\/").replace("<!--", "<\\u0021--")
 
 
-def _resource(name: str) -> str:
+def page_resource(name: str) -> str:
+    """A file of profile/page."""
     return resources.files("tile_emu.profile").joinpath("page", name).read_text(encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernels.codelets import matmul_codelet
 from kernels.contraction.builder import build_graph
 from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE
+from kernels.contraction.run import run_contraction
 from kernels.convolution import (
     convolution,
     convolution_backward_data,
@@ -114,6 +115,19 @@ def test_all_passes_on_bow(name: str, layout: str) -> None:
     np.testing.assert_array_equal(found.out, dw)
 
 
+@pytest.mark.parametrize("name", ["first layer", "groups of few", "row kernel", "dilated, strided"])
+def test_every_way_to_put_a_layer(name: str) -> None:
+    """Whole patches, patches of rows, taps alone: whatever the planner would choose."""
+    conv = dataclasses.replace(CASES[name], channels=6, outputs=8, groups=2)
+    chip = load_chip("bow")
+    x, w, _ = operands(conv, "f16")
+    ways = contractions(conv, "fwd", "NHWC", "f16", matmul_codelet("f16", chip))
+    assert len({way.shape for way in ways}) > 1
+    for way in ways:
+        result = run_contraction([way], {"x": laid(x, "NHWC"), "w": w}, chip, 1, tiles=TILES)
+        np.testing.assert_array_equal(result.out, laid(forward(conv, x, w), "NHWC"), str(way.shape))
+
+
 @pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16f32"), ("bow", "f32"), ("gc2", "f16"), ("gc2", "f32")])
 @pytest.mark.parametrize("name", ["odd sizes", "3x3 stride 2", "groups of few"])
 def test_formats_and_chips(name: str, chip: str, dtype: str) -> None:
@@ -172,6 +186,22 @@ def test_every_kind_of_division(
     np.testing.assert_array_equal(machine.read_tensor(put.out.name), expected)
 
 
+@pytest.mark.parametrize("dtype", ["f16", "f32"])
+@pytest.mark.parametrize("name", ["odd sizes", "3x3 stride 2", "groups of few", "groups", "first layer", "1x1"])
+def test_bias_and_relu(name: str, dtype: str) -> None:
+    conv = CASES[name]
+    x, w, _ = operands(conv, dtype)
+    bias = np.arange(conv.outputs) - conv.outputs // 2
+    how = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    expected = forward(conv, x, w) + bias[:, None, None]
+    options: dict[str, Any] = {"dtype": dtype, "tiles": TILES, "threads": 1}
+    np.testing.assert_array_equal(convolution(x, w, *how, bias=bias, **options).out, expected)
+    both = convolution(laid(x, "NHWC"), w, *how, layout="NHWC", bias=bias, relu=True, **options)
+    np.testing.assert_array_equal(both.out, laid(np.maximum(expected, 0), "NHWC"))
+    alone = convolution(x, w, *how, relu=True, **options)
+    np.testing.assert_array_equal(alone.out, np.maximum(expected - bias[:, None, None], 0))
+
+
 def test_whole_chip() -> None:
     conv = Convolution(1, 64, 56, 56, 64, (3, 3), padding=(1, 1, 1, 1))
     x, w, _ = operands(conv, "f16")
@@ -198,3 +228,7 @@ def test_refusals() -> None:
         convolution(x, w, padding=(1, 2, 3))
     with pytest.raises(UsageError, match=r"dout has shape \(1, 8, 5, 5\), \(1, 8, 3, 3\) is wanted"):
         convolution_backward_data(np.zeros((1, 8, 5, 5)), w, (5, 5))
+    with pytest.raises(UsageError, match=r"bias has shape \(4,\), \(8,\) is wanted"):
+        convolution(x, w, bias=np.zeros(4))
+    with pytest.raises(UsageError, match="forward pass"):
+        convolution_backward_data(np.zeros((1, 8, 3, 3)), w, (5, 5), relu=True)

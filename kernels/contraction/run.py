@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 I64 = NDArray[np.int64]
 Progress = Callable[..., None]
 
-_RESERVES = (None, 160 * 1024, 256 * 1024)  # SRAM kept free for the separation of elements, tried in turn
+_RESERVES = (None, 160 * 1024, 256 * 1024, 8 * 1024)  # SRAM kept free for the separation of elements, tried in turn
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.codelets import matmul_codelet
+from kernels.contraction.problem import finished
 from kernels.contraction.run import ContractionResult, Progress, run_contraction
 from kernels.convolution.geometry import Convolution, check_layout, contractions
 from tile_emu.chips import Chip, load_chip
@@ -71,10 +72,28 @@ def run_pass(
     threads: int | None = None,
     progress: Progress | None = None,
     tiles: int | None = None,
+    bias: NDArray[Any] | None = None,
+    relu: bool = False,
 ) -> ContractionResult:
-    """One pass ("fwd", "bwd-data", "bwd-weights"); ``arrays``: two of x, w, dout, as the pass needs."""
+    """One pass ("fwd", "bwd-data", "bwd-weights"); ``arrays``: two of x, w, dout, as the pass needs.
+
+    ``bias`` [outputs] and ``relu`` follow the sums of a forward pass. Raises UsageError, OutOfTileMemory, and whatever
+    the machine finds wrong.
+    """
     where = load_chip(chip) if isinstance(chip, str) else chip
     choices = contractions(conv, which, layout, dtype, matmul_codelet(dtype, where))
+    if bias is not None or relu:
+        if which != "fwd":
+            raise UsageError(f"bias and ReLU belong to the forward pass, not to {which}")
+        # they follow outputs in the weight state: the way of putting it where the outputs stream is left out
+        activation = "relu" if relu else "none"
+        choices = [
+            finished(choice, bias=bias is not None, activation=activation, per_group=True)
+            for choice in choices
+            if choice.x.name == "x"
+        ]
+        arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
+        _require("bias", arrays["bias"].shape, (conv.outputs,))
     return run_contraction(choices, arrays, where, threads, progress, tiles)
 
 
@@ -89,7 +108,10 @@ def convolution(
     layout: str = "NCHW",
     **options: Any,
 ) -> ContractionResult:
-    """out = x * w. ``padding``: one number, (rows, columns) or (top, bottom, left, right). Options as for run_pass."""
+    """out = x * w, plus bias, ReLU.
+
+    ``padding``: one number, (rows, columns) or (top, bottom, left, right). Options as for run_pass.
+    """
     conv = sizes(np.shape(x), np.shape(w), stride, padding, dilation, groups, layout)
     return run_pass(conv, "fwd", {"x": x, "w": w}, layout=layout, **options)
 

@@ -12,6 +12,7 @@ inputs. Small groups are packed into one with zero weights between them.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,13 +142,14 @@ def contractions(conv: Convolution, which: str, layout: str, dtype: str, codelet
     if which != "fwd":
         raise UsageError(f"unknown pass '{which}': choose one of {', '.join(PASSES)}")
     if pack * conv.group_channels < codelet.inputs and conv.kernel != (1, 1):
-        return [_patches(conv, layout, dtype, pack)]
+        shallow = [_patches(conv, layout, dtype, pack), _forward(conv, layout, dtype, pack)]
+        return shallow if conv.kernel[1] == 1 else [*shallow, _row_patches(conv, layout, dtype, pack)]
     found = [_forward(conv, layout, dtype, pack)]
     return [*found, _swapped(found[0])] if found[0].shape.flat else found
 
 
 def _pack(conv: Convolution, which: str, codelet: MatmulCodelet) -> int:
-    """Groups to treat as one: the divisor that makes fewest multiplications with padding."""
+    """Groups to treat as one: the largest divisor of those that make fewest multiplications with padding."""
     sizes = (conv.group_channels, conv.group_outputs)
     inputs, outputs = sizes if which == "fwd" else sizes[::-1]
     if which == "bwd-weights":
@@ -155,7 +157,7 @@ def _pack(conv: Convolution, which: str, codelet: MatmulCodelet) -> int:
 
     def work(pack: int) -> tuple[int, int]:
         deep = -(-pack * inputs // codelet.inputs) * codelet.inputs if which != "bwd-weights" else pack * inputs
-        return deep * (-(-pack * outputs // codelet.outputs)) * codelet.outputs * (conv.groups // pack), pack
+        return deep * (-(-pack * outputs // codelet.outputs)) * codelet.outputs * (conv.groups // pack), -pack
 
     return min((pack for pack in range(1, conv.groups + 1) if conv.groups % pack == 0), key=work)
 
@@ -208,9 +210,11 @@ def _view(
     return HostView(name, _shape(layout, batch, channels, *size), axes, *size, strides.row, strides.column)
 
 
-def _forward(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:
+def _forward(conv: Convolution, layout: str, dtype: str, pack: int, one_column: bool = False) -> Contraction:
+    """Forward; with ``one_column`` only the kernel's first column has taps, at the padding's offset."""
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
-    places = [(i * dy, j * dx) for i in range(conv.kernel[0]) for j in range(conv.kernel[1])]
+    width = 1 if one_column else conv.kernel[1]
+    places = [(i * dy, j * dx) for i in range(conv.kernel[0]) for j in range(width)]
     phases = sorted({(r % sy, c % sx) for r, c in places})
     row_first = {p: min(r // sy for r, c in places if (r % sy, c % sx) == p) for p in phases}
     column_first = {p: min(c // sx for r, c in places if (r % sy, c % sx) == p) for p in phases}
@@ -231,8 +235,23 @@ def _forward(conv: Convolution, layout: str, dtype: str, pack: int) -> Contracti
         conv, layout, dtype, pack, (taps,), _shared(columns, conv.width, reach[1]),
         ("x", conv.channels, (conv.height, conv.width), rows, columns),
         ("out", conv.outputs, (conv.out_height, conv.out_width), *out),
-        np.arange(len(taps)),
+        np.arange(len(taps)) * (conv.kernel[1] // width),
     )  # fmt: skip
+
+
+def _row_patches(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:
+    """Forward with the kernel's columns packed into the inputs, [kernel column][channel]; its rows are taps."""
+    plain = _forward(conv, layout, dtype, pack, one_column=True)
+    column, channel = (index.ravel() for index in np.indices((conv.kernel[1], plain.shape.inputs)))
+    x, w = plain.x.axes["input"], plain.w.axes["input"]
+    x_axes = plain.x.axes | {"input": Axis.of(x.base[channel], 0, column * conv.dilation[1])}
+    w_axes = plain.w.axes | {"input": Axis.of(w.base[channel] + column, w.y[channel])}
+    return dataclasses.replace(
+        plain,
+        shape=dataclasses.replace(plain.shape, inputs=len(column), shared_columns=0),
+        x=dataclasses.replace(plain.x, axes=x_axes),
+        w=dataclasses.replace(plain.w, axes=w_axes),
+    )
 
 
 def _data(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:

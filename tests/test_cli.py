@@ -237,8 +237,8 @@ def test_kernels(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["kernels"]) == 0
     assert "matmul  Matrix product" in capsys.readouterr().out
     assert run(["kernels", "--json"]) == 0
-    (kernel,) = json.loads(capsys.readouterr().out)
-    assert kernel["name"] == "matmul"
+    layer, kernel = json.loads(capsys.readouterr().out)
+    assert (layer["name"], kernel["name"]) == ("layer", "matmul")
     assert {"option": "--chip", "help": "Chip name, see `tile-emu chips`.", "default": "bow"} in kernel["options"]
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+
+from tile_emu.cachedir import cache_directory as cache_directory
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,15 +34,6 @@ _PACKAGES = ("tile_emu", "kernels")
 # No fastmath anywhere: accumulation order is architectural. error_model numpy: a division by zero is a value, not an
 # exception. boundscheck off: the decoder has already checked every register number, and address checks are ours.
 _FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "boundscheck": False}
-
-
-def cache_directory() -> Path:
-    """Directory for compiled code and generated sources: ``$TILE_EMU_CACHE_DIR``, else the user's cache directory."""
-    chosen = os.environ.get("TILE_EMU_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "tile-emu"
 
 
 def _imported_modules(tree: ast.AST) -> set[str]:

@@ -62,7 +62,7 @@ class ConvolutionLayer:
         """Elements of the output."""
         return self.batch * self.out_channels * self.out_height * self.out_width
 
-    def shape_text(self) -> str:
+    def shape_text(self, epilogue: bool = True) -> str:
         """The shape in a few words."""
         stride = f" / {self.stride}" if self.stride > 1 else ""
         return (
@@ -115,11 +115,11 @@ class MatmulLayer:
         """Elements of C."""
         return self.groups * self.m * self.n
 
-    def shape_text(self) -> str:
-        """The shape in a few words."""
+    def shape_text(self, epilogue: bool = True) -> str:
+        """The shape in a few words, with bias and activation if ``epilogue``."""
         groups = f"{self.groups} x " if self.groups > 1 else ""
-        after = " + bias" if self.bias else ""
-        after += f", {self.activation}" if self.activation != "none" else ""
+        after = " + bias" if self.bias and epilogue else ""
+        after += f", {self.activation}" if self.activation != "none" and epilogue else ""
         return f"{groups}[{self.m}, {self.k}] . [{self.k}, {self.n}]{after}"
 
 

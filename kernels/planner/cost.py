@@ -68,9 +68,7 @@ def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) ->
 
 def copy_cycles(chip: Chip, rows: Int, pairs: Int) -> Int:
     """Tile cycles of one copy vertex whose busiest worker copies ``rows`` rows of ``pairs`` 16-byte pieces."""
-    timing = chip.timing.supervisor
-    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
-    return timing.result_latency + chip.timing.worker_turn * copy_turns(rows, pairs) + after
+    return launch_cycles(chip, copy_turns(rows, pairs))
 
 
 # Words of the busiest receiver to events of the longest row: paths, gaps and the drain. Inferred from the scheduler's

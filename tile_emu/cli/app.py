@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tile_emu.cli.app_layers import LayerGroup, add_layer_commands
+
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
@@ -14,8 +16,9 @@ _SETTINGS: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
 }
 app = typer.Typer(help="Run Graphcore IPU machine code without an IPU.", **_SETTINGS)
-run_app = typer.Typer(help="Run a kernel on an emulated chip and check its result.", **_SETTINGS)
+run_app = typer.Typer(cls=LayerGroup, help="Run a kernel on an emulated chip and check its result.", **_SETTINGS)
 app.add_typer(run_app, name="run")
+add_layer_commands(app, run_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,6 +99,7 @@ def run_matmul(options: Options) -> bool:
         progress("starting")
         from kernels.check import check_matmul
         from kernels.matmul import matmul
+        from kernels.outcome import run_document
 
         progress.watch_compiler()
         began = time.perf_counter()
@@ -117,7 +114,9 @@ def run_matmul(options: Options) -> bool:
             dtype=options.dtype,
             sram_bytes=result.sram_bytes,
         )
-        document = _document(options, (a.shape[0], a.shape[1], b.shape[1]), result.plan, summary, check, wall)
+        head = {"kernel": "matmul", "m": a.shape[0], "k": a.shape[1], "n": b.shape[1], "dtype": options.dtype}
+        head |= {"chip": options.chip, "seed": options.seed}
+        document = run_document(head, summary, check, wall, result.plan)
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, result.out)
@@ -131,45 +130,25 @@ def run_matmul(options: Options) -> bool:
     return check.ok
 
 
-def _document(
-    options: Options, shape: tuple[int, int, int], plan: Any, summary: Summary, check: Check, wall: float
-) -> dict[str, Any]:
-    """The object of ``--json`` and of summary.json."""
-    m, k, n = shape
-    return {
-        "kernel": "matmul",
-        "m": m,
-        "k": k,
-        "n": n,
-        "dtype": options.dtype,
-        "chip": options.chip,
-        "seed": options.seed,
-        **summary.to_dict(),
-        "check": {
-            "max_rel_error": _finite(check.max_rel_error),
-            "rms_rel_error": _finite(check.rms_rel_error),
-            "ok": check.ok,
-            "max_limit": check.max_limit,
-            "rms_limit": check.rms_limit,
-            "not_finite": check.not_finite,
-        },
-        "emulation": {
-            "wall_s": wall,
-            "instructions": summary.instructions,
-            "instructions_per_s": summary.instructions / wall,
-            "peak_rss_bytes": peak_rss_bytes(),
-        },
-        "plan": _plain(plan),
-    }
-
-
 def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:
     """The report for people."""
     chip = load_chip(options.chip)
-    emulation = document["emulation"]
     lines = [
         f"matmul       C[{document['m']}, {document['n']}] = A[{document['m']}, {document['k']}] . "
         f"B[{document['k']}, {document['n']}], {options.dtype}, on {chip.title}, {chip.tiles:,} tiles",
+        *report_lines(document, plan, summary, check),
+    ]
+    if options.out:
+        lines += ["", f"wrote {options.out}"]
+    if options.report:
+        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
+    return lines
+
+
+def report_lines(document: Mapping[str, Any], plan: str, summary: Summary, check: Check) -> list[str]:
+    """What is said of any kernel: plan, check, figures, supersteps, histogram."""
+    emulation = document["emulation"]
+    return [
         *_plan_lines(plan),
         f"check        {check.line()}",
         *summary.lines(),
@@ -183,43 +162,9 @@ def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check
         "tiles by issue utilisation",
         *(f"  {line}" for line in summary.histogram.lines()),
     ]
-    if options.out:
-        lines += ["", f"wrote {options.out}"]
-    if options.report:
-        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
-    return lines
 
 
 def _plan_lines(plan: str) -> list[str]:
     """The planner's own words, one figure-laden line after another."""
     first, *rest = plan.splitlines()
     return [f"plan         {first}", *(f"             {line}" for line in rest)]
-
-
-def _plain(plan: Any) -> dict[str, Any]:
-    """A plan as plain values; arrays and other machinery are left out."""
-    plain: dict[str, Any] = {}
-    for field in dataclasses.fields(plan):
-        value = getattr(plan, field.name)
-        if isinstance(value, np.generic):
-            value = value.item()
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            value = _plain(value)
-        if value is None or isinstance(value, (bool, int, float, str, dict)):
-            plain[field.name] = value
-    return plain
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity."""
-    return value if math.isfinite(value) else None
-
-
-def peak_rss_bytes() -> int:
-    """Most memory this process has held, bytes; 0 where the system does not tell."""
-    if os.name != "posix":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

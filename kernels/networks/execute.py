@@ -1,0 +1,171 @@
+"""Runs one pass of one layer on an emulated chip and checks it: operands, kernel, check, figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.check import Check, Finish, check_matmul
+from kernels.check_convolution import check_convolution
+from kernels.contraction.run import ContractionResult
+from kernels.convolution import Convolution, run_pass
+from kernels.matmul import OPERAND_DTYPE, matmul
+from kernels.networks.job import Job
+from kernels.networks.layers import ConvolutionLayer, MatmulLayer
+from kernels.outcome import run_document
+from tile_emu.chips import load_chip
+from tile_emu.errors import UsageError
+from tile_emu.profile.summary import Summary, summarise
+
+Array = NDArray[Any]
+Operands = dict[str, Array]
+Progress = Callable[..., None]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """``document`` as `tile-emu run --json` prints it; ``result`` of the kernel, with the numbers and the recording."""
+
+    document: dict[str, Any]
+    result: ContractionResult
+    summary: Summary
+    check: Check
+
+
+def operand_shapes(job: Job) -> dict[str, tuple[int, ...]]:
+    """The operands of a pass by name.
+
+    Convolutions: x [N, C, H, W], w [K, C, R, S], dout [N, K, H', W']. Products: a [groups, m, k], b [groups, k, n], dc
+    [groups, m, n] (no groups dimension where there is one group), bias [n].
+    """
+    layer = job.layer
+    if isinstance(layer, ConvolutionLayer):
+        shapes: dict[str, tuple[int, ...]] = {
+            "x": (layer.batch, layer.in_channels, layer.height, layer.width),
+            "w": (layer.out_channels, layer.in_channels, layer.kernel, layer.kernel),
+            "dout": (layer.batch, layer.out_channels, layer.out_height, layer.out_width),
+        }
+        wanted = {"fwd": ("x", "w"), "bwd-data": ("dout", "w"), "bwd-weights": ("x", "dout")}
+    else:
+        lead = (layer.groups,) if layer.groups > 1 else ()
+        sizes = {"a": (layer.m, layer.k), "b": (layer.k, layer.n), "dc": (layer.m, layer.n)}
+        shapes = {name: (*lead, *size) for name, size in sizes.items()} | {"bias": (layer.n,)}
+        biased = ("bias",) if layer.bias and job.epilogue else ()
+        wanted = {"fwd": ("a", "b", *biased), "bwd-data": ("dc", "b"), "bwd-weights": ("a", "dc")}
+    return {name: shapes[name] for name in wanted[job.direction]}
+
+
+def draw_operands(job: Job, given: Mapping[str, Array] | None = None) -> Operands:
+    """Operands rounded to the job's dtype: the ``given`` ones, the others standard normal by the job's seed.
+
+    Raises UsageError for a given operand that the pass does not have, that has another shape, or whose values are
+    beyond the dtype's range.
+    """
+    shapes = operand_shapes(job)
+    kind = OPERAND_DTYPE[job.dtype]
+    for name in given or {}:
+        if name not in shapes:
+            raise UsageError(f"{job.name}, pass {job.direction}, has no operand '{name}': {', '.join(shapes)}")
+    generator = np.random.default_rng(job.seed)
+    operands: Operands = {}
+    for name, shape in shapes.items():
+        array = generator.standard_normal(shape, dtype=np.float32)
+        if given and name in given:
+            array = np.asarray(given[name])
+            if array.shape != shape:
+                raise UsageError(f"operand '{name}' of {job.name} has shape {array.shape}, expected {shape}")
+        with np.errstate(over="ignore"):
+            operands[name] = np.ascontiguousarray(array, dtype=kind)
+        if not np.isfinite(operands[name]).all():
+            raise UsageError(f"operand '{name}' of {job.name}: values beyond the range of {np.dtype(kind).name}")
+    return operands
+
+
+def run_job(
+    job: Job,
+    given: Mapping[str, Array] | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> LayerRun:
+    """Run a job; ``given`` operands as in draw_operands. Raises UsageError, OutOfTileMemory, what the machine finds."""
+    operands = draw_operands(job, given)
+    random = not given
+    began = time.perf_counter()
+    if isinstance(job.layer, ConvolutionLayer):
+        result, check_it = _convolution(job, job.layer, operands, threads, progress)
+    else:
+        result, check_it = _product(job, job.layer, operands, threads, progress)
+    wall = time.perf_counter() - began
+    if progress is not None:
+        progress("checking against float64")
+    check = check_it(random)
+    summary = summarise(result.recording, useful_macs=job.layer.macs, dtype=job.dtype, sram_bytes=result.sram_bytes)
+    return LayerRun(run_document(job.head(), summary, check, wall, result.plan), result, summary, check)
+
+
+Checker = Callable[[bool], Check]
+
+
+def _product(
+    job: Job, layer: MatmulLayer, operands: Operands, threads: int | None, progress: Progress | None
+) -> tuple[ContractionResult, Checker]:
+    """Forward C = A . B, backward dA = dC . B^T and dB = A^T . dC."""
+    turned = {name: np.swapaxes(array, -1, -2) for name, array in operands.items() if array.ndim > 1}
+    left, right = {
+        "fwd": lambda: (operands["a"], operands["b"]),
+        "bwd-data": lambda: (operands["dc"], turned["b"]),
+        "bwd-weights": lambda: (turned["a"], operands["dc"]),
+    }[job.direction]()
+    activation = layer.activation if job.epilogue else "none"
+    bias = operands.get("bias")
+    result = matmul(
+        left,
+        right,
+        job.dtype,
+        load_chip(job.chip),
+        threads,
+        progress,
+        bias=bias,
+        activation=activation,
+        tiles=job.tiles,
+    )
+
+    def check(random: bool) -> Check:
+        finish = Finish(bias, activation)
+        splits = result.plan.k_splits
+        return check_matmul(left, right, result.out, job.dtype, k_splits=splits, random_signs=random, finish=finish)
+
+    return result, check
+
+
+def _convolution(
+    job: Job, layer: ConvolutionLayer, operands: Operands, threads: int | None, progress: Progress | None
+) -> tuple[ContractionResult, Checker]:
+    """One of the three passes."""
+    kernel, stride, padding = (layer.kernel,) * 2, (layer.stride,) * 2, (layer.padding,) * 4
+    sizes = (layer.batch, layer.in_channels, layer.height, layer.width, layer.out_channels)
+    conv = Convolution(*sizes, kernel, stride, padding)
+    result = run_pass(
+        conv,
+        job.direction,
+        operands,
+        dtype=job.dtype,
+        chip=load_chip(job.chip),
+        threads=threads,
+        progress=progress,
+        tiles=job.tiles,
+    )
+
+    def check(random: bool) -> Check:
+        splits = result.plan.k_splits
+        return check_convolution(
+            conv, job.direction, operands, result.out, job.dtype, k_splits=splits, random_signs=random
+        )
+
+    return result, check

@@ -1,0 +1,77 @@
+"""One pass of one layer as something that can be run, kept and sent to another process."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from kernels.networks.layers import PASSES, Layer, layer_bytes
+from tile_emu.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run. ``bare`` leaves out a layer's bias and activation; backward passes never have them."""
+
+    network: str
+    layer: Layer
+    direction: str = "fwd"  # one of PASSES
+    dtype: str = "f16"
+    chip: str = "bow"
+    seed: int = 0
+    bare: bool = False
+    tiles: int | None = None  # how many may be used; None: all
+
+    def __post_init__(self) -> None:
+        if self.direction not in PASSES:
+            raise UsageError(f"unknown pass '{self.direction}': choose one of {', '.join(PASSES)}")
+
+    @property
+    def name(self) -> str:
+        """``network.layer``."""
+        return f"{self.network}.{self.layer.name}"
+
+    @property
+    def epilogue(self) -> bool:
+        """Whether bias and activation of the layer are part of the run."""
+        layer = self.layer
+        return not self.bare and self.direction == "fwd" and layer.kind == "matmul"
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that a result depends on but the program itself. Equal layers of a network have equal ones."""
+        return {
+            "kind": self.layer.kind,
+            **self.shape(),
+            "pass": self.direction,
+            "dtype": self.dtype,
+            "chip": self.chip,
+            "seed": self.seed,
+            "tiles": self.tiles,
+        }
+
+    def shape(self) -> dict[str, Any]:
+        """The layer's sizes as plain values."""
+        named = dataclasses.fields(self.layer)
+        shape = {field.name: getattr(self.layer, field.name) for field in named if field.compare}
+        del shape["name"]
+        if not self.epilogue and self.layer.kind == "matmul":
+            shape |= {"bias": False, "activation": "none"}
+        return shape
+
+    def head(self) -> dict[str, Any]:
+        """The beginning of a result's JSON object: what was run."""
+        layer = self.layer
+        return {
+            "kernel": layer.kind,
+            "network": self.network,
+            "layer": layer.name,
+            "pass": self.direction,
+            "shape": self.shape(),
+            "macs": layer.macs,
+            "bytes": layer_bytes(layer, self.dtype),
+            "count": layer.count,
+            "dtype": self.dtype,
+            "chip": self.chip,
+            "seed": self.seed,
+        }

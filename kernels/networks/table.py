@@ -1,0 +1,189 @@
+"""The network table: one row for each layer's document, totals, as aligned text or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tile_emu.chips import Chip
+
+Document = Mapping[str, Any]
+
+HEADER = (
+    "layer",
+    "x",
+    "plan",
+    "cycles",
+    "us",
+    "compute",
+    "exchange",
+    "sync",
+    "MAC eff.",
+    "AMP util.",
+    "balance",
+    "SRAM max",
+    "error",
+)
+LEGEND = (
+    "x: times in the network; plan: tiles as parts of g groups, p rows x columns x images of positions, o outputs, "
+    "k inputs, in s steps; MAC eff.: useful MACs / peak of the whole chip; AMP util.: AMP instructions / turns; "
+    "balance: mean / max busy cycles over tiles; SRAM max: KiB of the fullest tile; error: largest, relative to the "
+    "sum of the products' magnitudes"
+)
+
+
+def totals(documents: Sequence[Document], chip: Chip, dtype: str) -> dict[str, Any]:
+    """Sums over the layers that ran, each as often as it occurs in the network; shares are of 1."""
+    ran = [document for document in documents if "error" not in document]
+
+    def total(*path: str) -> int:
+        return sum(document["count"] * _at(document, path) for document in ran)
+
+    cycles, macs = total("cycles"), total("macs")
+    peak = chip.tiles * chip.macs_per_cycle[dtype]
+    phases = {phase: total("phases", phase) for phase in ("compute", "exchange", "sync")}
+    return {
+        "layers": len(documents),
+        "ran": len(ran),
+        "checked": sum(document["check"]["ok"] for document in ran),
+        "macs": macs,
+        "cycles": cycles,
+        "seconds_on_chip": cycles / chip.clock_hz,
+        "tflops": 2 * macs * chip.clock_hz / cycles / 1e12 if cycles else 0.0,
+        "phases": phases,
+        "mac_efficiency": macs / (peak * cycles) if cycles else 0.0,
+        "compute_mac_efficiency": macs / (peak * phases["compute"]) if cycles else 0.0,
+        "sram_max_bytes": max((document["sram"]["max_bytes"] for document in ran), default=0),
+    }
+
+
+def emulation(documents: Sequence[Document], elapsed_s: float) -> dict[str, Any]:
+    """What the emulation took: sums over distinct layers, cached ones with the figures of when they were emulated."""
+    distinct = [document for document in documents if "error" not in document and "same_as" not in document]
+    return {
+        "wall_s": sum(document["emulation"]["wall_s"] for document in distinct),
+        "instructions": sum(document["emulation"]["instructions"] for document in distinct),
+        "emulated": sum("cached" not in document for document in distinct),
+        "from_cache": sum("cached" in document for document in distinct),
+        "elapsed_s": elapsed_s,
+    }
+
+
+def rows(documents: Sequence[Document], summed: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """HEADER's columns as text; the last row holds the totals."""
+    made = [_row(document) for document in documents]
+    cycles = summed["cycles"]
+    made.append(
+        (
+            "total",
+            str(sum(document["count"] for document in documents if "error" not in document)),
+            "",
+            f"{cycles:,}",
+            _microseconds(summed["seconds_on_chip"]),
+            *_shares(summed["phases"], cycles),
+            _percent(summed["mac_efficiency"]),
+            "",
+            "",
+            _kib(summed["sram_max_bytes"]),
+            "",
+        )
+    )
+    return made
+
+
+def _row(document: Document) -> tuple[str, ...]:
+    name, count = document["layer"], str(document["count"])
+    if "error" in document:
+        kind = document["error"]["kind"]
+        reason = "does not fit" if kind == "OutOfTileMemory" else f"failed: {kind}"
+        return (name, count, reason, *[""] * (len(HEADER) - 3))
+    use, cycles = document["utilisation"], document["cycles"]
+    check = document["check"]
+    error = "infinite" if check["max_rel_error"] is None else f"{check['max_rel_error']:.1e}"
+    return (
+        name,
+        count,
+        plan_text(document["plan"]),
+        f"{cycles:,}",
+        _microseconds(document["seconds_on_chip"]),
+        *_shares(document["phases"], cycles),
+        _percent(use["mac"]),
+        _percent(use["amp"]),
+        _percent(use["balance"]),
+        _kib(document["sram"]["max_bytes"]),
+        error if check["ok"] else f"{error} FAILED",
+    )
+
+
+def footnotes(documents: Sequence[Document], summed: Mapping[str, Any], emulation: Mapping[str, Any]) -> list[str]:
+    """What the table does not say: totals in words, equal layers, failures with their reasons, the legend."""
+    lines = [
+        f"{summed['checked']} of {summed['layers']} layers right; {summed['macs'] / 1e9:.3f} GMAC in "
+        f"{1e3 * summed['seconds_on_chip']:.4g} ms, {summed['tflops']:.1f} TFLOPS; MAC efficiency "
+        f"{_percent(summed['mac_efficiency'])}, of the compute phases {_percent(summed['compute_mac_efficiency'])}",
+        f"emulated {emulation['emulated']} layers, {emulation['from_cache']} from the cache, "
+        f"{emulation['instructions']:,} instructions in {emulation['wall_s']:.1f} s; "
+        f"this table took {emulation['elapsed_s']:.1f} s",
+    ]
+    equal: dict[str, list[str]] = {}
+    for document in documents:
+        if "same_as" in document:
+            equal.setdefault(document["same_as"], []).append(document["layer"])
+    for source, names in equal.items():
+        lines.append(f"{', '.join(names)}: equal to {source}, not emulated again")
+    for document in documents:
+        if "error" in document:
+            lines.append(f"{document['layer']}: {document['error']['message']}")
+    return [*lines, LEGEND]
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """A plan in one word for each dimension that it cuts."""
+    parts = []
+    if plan.get("group_splits", 1) > 1:
+        parts.append(f"g{plan['group_splits']}")
+    positions = [plan[f"{name}_splits"] for name in ("row", "column", "image")]
+    parts.append("p" + "x".join(str(n) for n in positions))
+    parts += [f"o{plan['output_splits']}", f"k{plan['k_splits']}", f"s{plan['steps']}"]
+    return " ".join(parts)
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns two spaces apart, all but the first and third to the right."""
+    header, *body = [list(HEADER), *map(list, table)]
+    widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if column in (0, 2) else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in [header, *body]
+    ]
+
+
+def markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    """The same as a Markdown table."""
+    rule = ["---" if column in (0, 2) else "---:" for column in range(len(HEADER))]
+    return [f"| {' | '.join(row)} |" for row in [HEADER, rule, *table]]
+
+
+def _at(document: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        document = document[key]
+    return document
+
+
+def _shares(phases: Mapping[str, int], cycles: int) -> tuple[str, ...]:
+    return tuple(_percent(phases[phase] / cycles if cycles else 0.0) for phase in ("compute", "exchange", "sync"))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _microseconds(seconds: float) -> str:
+    return f"{1e6 * seconds:,.1f}"
+
+
+def _kib(nbytes: int) -> str:
+    return f"{nbytes / 1024:.0f}"

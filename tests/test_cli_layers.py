@@ -1,0 +1,143 @@
+"""`tile-emu run NETWORK.LAYER` and `tile-emu network`: small layers on few tiles, and everything that is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tile_emu.cli.entry import run
+
+# What `run matmul --json` gives, as far as any kernel has it.
+FIGURES = {"cycles", "seconds_on_chip", "tflops", "peak_share", "tiles_used", "phases", "utilisation", "sram"}
+FIGURES |= {"supersteps", "words", "timing_model", "check", "emulation", "plan", "kernel", "dtype", "chip", "seed"}
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Results go to a folder of the test; compiled code stays where it is."""
+    monkeypatch.setattr("kernels.networks.cache.cache_directory", lambda: tmp_path)
+    return tmp_path
+
+
+def words(*arguments: str | int | Path) -> list[str]:
+    return [str(argument) for argument in arguments]
+
+
+SMALL = ("--seq", 8, "--tiles", 24)
+
+
+@pytest.mark.parametrize("direction", ["fwd", "bwd-data", "bwd-weights"])
+def test_layer_as_json(direction: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words("run", "bert-base.scores", *SMALL, "--pass", direction, "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) >= FIGURES
+    assert (document["network"], document["layer"], document["pass"]) == ("bert-base", "scores", direction)
+    assert document["macs"] == 12 * 8 * 64 * 8
+    assert document["check"]["ok"] is True
+    assert document["cycles"] == sum(document["phases"].values())
+    assert document["tiles_used"] <= 24
+
+
+def test_layer_as_text_with_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("--out", tmp_path / "c.npy", "--report", tmp_path / "report")
+    assert run(words("run", "bert-base.pool", "--tiles", 48, *files)) == 0
+    out = capsys.readouterr().out
+    assert "bert-base.pooler, fwd: [1, 768] . [768, 768] + bias, tanh, f16" in out
+    assert "check        ok" in out
+    assert np.load(tmp_path / "c.npy").shape == (1, 768)
+    assert np.abs(np.load(tmp_path / "c.npy")).max() <= 1
+    assert {"recording.npz", "summary.json"} <= {path.name for path in (tmp_path / "report").iterdir()}
+
+
+def test_bare_layer_leaves_out_bias_and_activation(capsys: pytest.CaptureFixture[str]) -> None:
+    cycles = []
+    for options in ((), ("--bare",)):
+        assert run(words("run", "bert-base.pooler", "--tiles", 48, *options, "--json")) == 0
+        document = json.loads(capsys.readouterr().out)
+        cycles.append(document["cycles"])
+        assert document["shape"]["activation"] == ("none" if options else "tanh")
+    assert cycles[1] < cycles[0]
+
+
+def test_convolution_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words("run", "resnet50.conv5_2b", "--tiles", 64, "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["check"]["ok"] is True
+    assert document["macs"] == 49 * 512 * 512 * 9
+
+
+def test_network_table_and_cache(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = words("network", "bert-base", *SMALL, "--layers", "scores", "--layers", "context")
+    assert run(command) == 0
+    out = capsys.readouterr().out
+    assert "bert-base, fwd, batch 1, f16, on Bow" in out
+    assert "2 of 2 layers right" in out
+    assert "emulated 2 layers, 0 from the cache" in out
+    assert len(list((cache / "layers").iterdir())) == 2
+    assert run([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["emulation"]["from_cache"] == 2
+    assert all(set(layer) >= FIGURES for layer in document["layers"])
+    counted = [layer["count"] * layer["cycles"] for layer in document["layers"]]
+    assert document["totals"]["cycles"] == sum(counted)
+    assert document["emulation"]["instructions"] == sum(
+        layer["emulation"]["instructions"] for layer in document["layers"]
+    )
+    assert run([*command, "--markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| layer | x |")
+
+
+def test_layers_that_do_not_fit_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    command = words("network", "bert-large", "--tiles", 2, "--layers", "ffn_up", "--layers", "scores", "--seq", 8)
+    assert run(command) == 1
+    out = capsys.readouterr().out
+    assert "does not fit" in out
+    assert "do not fit the SRAM of 2 tiles" in out
+    assert "1 of 2 layers right" in out
+
+
+def test_list_of_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words("network", "resnet50", "--list", "--layers", "conv3_2b")) == 0
+    assert "1 x 128 x 28 x 28 -> 128, 3 x 3" in capsys.readouterr().out
+    assert run(words("network", "resnet50", "--list", "--json")) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 54
+
+
+REFUSED: list[tuple[tuple[Any, ...], str]] = [
+    (("run", "resnet50.conv9"), "no layer of resnet50 'conv9'"),
+    (("run", "resnet50.conv3_2b", "--pass", "back"), "unknown pass 'back'"),
+    (("run", "resnet50.conv3_2b", "--seq", 8), "--seq: resnet50 has none"),
+    (("run", "resnet50.conv3_2b", "--batch", 0), "batch 0"),
+    (("run", "bert-base.qkv", "--dtype", "bf16"), "unknown dtype 'bf16'"),
+    (("run", "bert-base.qkv", "--chip", "h100"), "unknown chip 'h100'"),
+    (("run", "bert-base.qkv", "--heads", 5), "5 heads do not divide"),
+    (("run", "bert-base.qkv", "--tiles", 2000), "--tiles 2000"),
+    (("run", "bert-base.qkv", "--threads", 0), "--threads 0"),
+    (("run", "bert-base.qkv", "--seed", -1), "--seed -1"),
+    (("run", "nothing.qkv"), "no network 'nothing'"),
+    (("network", "resnet"), "could be resnet50, resnet50-v1"),
+    (("network", "resnet50", "--jobs", 0), "--jobs 0"),
+    (("network", "resnet50", "--layers", "x*"), "no layer of resnet50 'x*'"),
+    (("network", "resnet50", "--threads", -1), "--threads -1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), REFUSED)
+def test_refused(arguments: tuple[Any, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words(*arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["network", "--help"], ["run", "--help"], ["network", "resnet50", "--list"]])
+def test_help_and_lists_do_not_import_numba(arguments: list[str]) -> None:
+    program = f"import sys; from tile_emu.cli.entry import run; run({arguments!r}); sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,98 @@
+"""Commands about layers of networks and their options; as in app.py, bodies only hand over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class LayerGroup(TyperGroup):
+    """Takes NETWORK.LAYER in the place of a command: `run resnet50.conv1` is `run layer resnet50.conv1`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command for the first argument."""
+        if "." in args[0] and self.get_command(ctx, args[0]) is None:
+            return "layer", self.get_command(ctx, "layer"), args
+        return super().resolve_command(ctx, args)
+
+
+Name = Annotated[str, typer.Argument(metavar="NETWORK.LAYER", help="May be shortened while unambiguous.")]
+Batch = Annotated[int, typer.Option(help="Pictures or sequences.")]
+Seq = Annotated[int | None, typer.Option(help="Tokens of a sequence (BERT; 128 without it).")]
+Heads = Annotated[int | None, typer.Option(help="Attention heads (BERT; the network's own without it).")]
+Pass = Annotated[str, typer.Option("--pass", help="fwd, bwd-data or bwd-weights.")]
+Dtype = Annotated[str, typer.Option(help="f16 (f16 partials), f16f32 (f16 operands, f32 partials and result) or f32.")]
+ChipName = Annotated[str, typer.Option(help="Chip name, see `tile-emu chips`.")]
+Seed = Annotated[int, typer.Option(help="Seed of the random operands.")]
+Bare = Annotated[bool, typer.Option("--bare", help="Leave out the layer's bias and activation.")]
+Tiles = Annotated[int | None, typer.Option(help="Tiles that may be used; all without it.")]
+Threads = Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def layer(
+    name: Name,
+    batch: Batch = 1,
+    seq: Seq = None,
+    heads: Heads = None,
+    direction: Pass = "fwd",
+    dtype: Dtype = "f16",
+    chip: ChipName = "bow",
+    seed: Seed = 0,
+    bare: Bare = False,
+    tiles: Tiles = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result as .npy.")] = None,
+    threads: Threads = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One pass of a network's layer, checked against float64: `tile-emu run resnet50.conv3_2b --batch 4`.
+
+    Networks: resnet50 (v1.5), resnet50-v1, bert-base, bert-large; `tile-emu network NAME --list` shows their layers.
+    """
+    from tile_emu.cli.layer import Choice, LayerOptions, run_layer
+
+    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
+    passed = run_layer(name, choice, LayerOptions(out, threads, report, as_json))
+    raise typer.Exit(0 if passed else 1)
+
+
+def network(
+    name: Annotated[str, typer.Argument(help="resnet50 (v1.5), resnet50-v1, bert-base or bert-large.")],
+    batch: Batch = 1,
+    seq: Seq = None,
+    heads: Heads = None,
+    direction: Pass = "fwd",
+    dtype: Dtype = "f16",
+    chip: ChipName = "bow",
+    seed: Seed = 0,
+    bare: Annotated[bool, typer.Option("--bare", help="Leave out biases and activations.")] = False,
+    tiles: Tiles = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(help="Only layers whose names match, e.g. 'conv3*'; may be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that emulate layers at the same time.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="Host threads of each process.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Emulate everything, whatever the cache holds.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Show the layers' shapes, multiplications and bytes.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.
+
+    Exit status: 0 when every layer ran and its check passed, 1 otherwise, 2 for a usage error.
+    """
+    from tile_emu.cli.layer import Choice, NetworkOptions, run_network
+
+    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
+    options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, as_json)
+    raise typer.Exit(0 if run_network(name, choice, options) else 1)
+
+
+def add_layer_commands(app: typer.Typer, run_app: typer.Typer) -> None:
+    """Declare the commands; ``run_app`` must be of class LayerGroup."""
+    app.command()(network)
+    run_app.command()(layer)

@@ -1,0 +1,198 @@
+"""`tile-emu run NETWORK.LAYER` and `tile-emu network`: tables, jobs, results for people or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernels.networks import Sizes, load_layer, load_network, select_layers
+from kernels.networks.job import Job
+from kernels.networks.layers import ELEMENT_BYTES, Network, layer_bytes
+from tile_emu.chips import load_chip
+from tile_emu.cli.listing import print_table
+from tile_emu.cli.matmul import report_lines
+from tile_emu.cli.progress import Progress
+from tile_emu.errors import UsageError
+from tile_emu.profile.atomic import replacing, require_writable
+from tile_emu.profile.report import Report
+
+if TYPE_CHECKING:
+    from kernels.networks.execute import LayerRun
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that say which pass of a layer is meant, as typed."""
+
+    batch: int
+    seq: int | None
+    heads: int | None
+    direction: str
+    dtype: str
+    chip: str
+    seed: int
+    bare: bool
+    tiles: int | None
+
+    def sizes(self) -> Sizes:
+        """What the tables are asked for."""
+        return Sizes(self.batch, self.seq, self.heads)
+
+    def job(self, network: Network, layer: Any) -> Job:
+        """The job; everything that can be refused is refused here. Raises UsageError."""
+        chip = load_chip(self.chip)
+        if self.dtype not in ELEMENT_BYTES:
+            raise UsageError(f"unknown dtype '{self.dtype}': choose one of {', '.join(ELEMENT_BYTES)}")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: it must not be negative")
+        if self.tiles is not None and not 1 <= self.tiles <= chip.tiles:
+            raise UsageError(f"--tiles {self.tiles}: {chip.name} has {chip.tiles} tiles")
+        return Job(network.name, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles)
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """The options of `run NETWORK.LAYER` beyond the choice."""
+
+    out: Path | None
+    threads: int | None
+    report: Path | None
+    as_json: bool
+
+
+def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
+    """Run one pass of one layer, check, print; True when the check passed."""
+    job = choice.job(*load_layer(name, choice.sizes()))
+    require_threads(options.threads)
+    if options.out:
+        require_writable(options.out)
+    if options.report:
+        require_writable(options.report, directory=True)
+    with Progress() as progress:
+        progress("starting")
+        from kernels.networks.execute import run_job
+
+        progress.watch_compiler()
+        run = run_job(job, threads=options.threads, progress=progress)
+        if options.out:
+            with replacing(options.out) as file:
+                np.save(file, run.result.out)
+        if options.report:
+            progress("writing the report")
+            Report.of(run.document, run.result.recording, run.result.image).save(options.report)
+    if options.as_json:
+        print(json.dumps(run.document, indent=2))
+    else:
+        print("\n".join(_layer_text(job, run, options)))
+    return run.check.ok
+
+
+def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
+    chip = load_chip(job.chip)
+    title = f"{job.name}, {job.direction}: {job.layer.shape_text(job.epilogue)}, {job.dtype}"
+    lines = [
+        f"{job.layer.kind:<12} {title}, on {chip.title}, {chip.tiles:,} tiles",
+        *report_lines(run.document, run.result.plan.describe(), run.summary, run.check),
+    ]
+    if options.out:
+        lines += ["", f"wrote {options.out}"]
+    if options.report:
+        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
+    return lines
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The options of `network` beyond the choice."""
+
+    patterns: tuple[str, ...]
+    processes: int
+    threads: int | None
+    fresh: bool
+    listed: bool
+    markdown: bool
+    as_json: bool
+
+
+def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
+    """Run the layers of a network and print the table; True when every layer ran and was right."""
+    network = load_network(name, choice.sizes())
+    layers = select_layers(network, options.patterns)
+    jobs = [choice.job(network, layer) for layer in layers]
+    require_threads(options.threads)
+    if options.processes < 1:
+        raise UsageError(f"--jobs {options.processes}: it must be at least 1")
+    if options.listed:
+        _print_layers(jobs, options.as_json)
+        return True
+    began = time.perf_counter()
+    with Progress() as progress:
+        progress("starting")
+        from kernels.networks.cache import ResultCache
+        from kernels.networks.run import run_layers
+
+        cache = ResultCache()
+        documents = run_layers(
+            jobs,
+            processes=options.processes,
+            threads=options.threads,
+            cache=cache,
+            fresh=options.fresh,
+            progress=progress,
+        )
+    _print_network(choice, network, documents, time.perf_counter() - began, options)
+    return all("error" not in document and document["check"]["ok"] for document in documents)
+
+
+def _print_network(
+    choice: Choice, network: Network, documents: Sequence[dict[str, Any]], elapsed: float, options: NetworkOptions
+) -> None:
+    from kernels.networks import table
+
+    chip = load_chip(choice.chip)
+    summed = table.totals(documents, chip, choice.dtype)
+    emulation = table.emulation(documents, elapsed)
+    if options.as_json:
+        head = {"network": network.name, **dataclasses.asdict(choice), "chip": chip.name}
+        head["pass"] = head.pop("direction")
+        print(json.dumps({**head, "layers": documents, "totals": summed, "emulation": emulation}, indent=2))
+        return
+    rows = table.rows(documents, summed)
+    if options.markdown:
+        print("\n".join(table.markdown(rows)))
+        return
+    print(f"{network.name}, {choice.direction}, batch {choice.batch}, {choice.dtype}, on {chip.title}\n")
+    print("\n".join(table.aligned(rows)))
+    print("\n" + "\n".join(table.footnotes(documents, summed, emulation)))
+
+
+def _print_layers(jobs: Sequence[Job], as_json: bool) -> None:
+    """The table of shapes, nothing run."""
+    if as_json:
+        print(json.dumps([job.head() for job in jobs], indent=2))
+        return
+    rows: list[tuple[str, ...]] = [
+        (
+            job.layer.name,
+            str(job.layer.count),
+            job.layer.shape_text(),
+            f"{job.layer.macs / 1e6:,.1f}",
+            f"{job.layer.weights:,}",
+            f"{layer_bytes(job.layer, job.dtype) / 2**20:,.2f}",
+        )
+        for job in jobs
+    ]
+    print_table(("layer", "x", "shape", "M MAC", "weights", f"MiB in {jobs[0].dtype}"), rows)
+
+
+def require_threads(threads: int | None) -> None:
+    """Raise UsageError for a number of threads below one."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads {threads}: it must be at least 1")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tests.naive import float8
 from tests.naive import numbers as fp
-from tests.naive.floating import NANOO, elements, halves, pack, quiet
+from tests.naive.floating import elements, quiet, single
 from tests.naive.memory import Effects, put_words
 from tests.naive.numbers import F16, F32, Flags, Number
+from tests.naive.rounding import Narrowing, halves, pack
 from tests.naive.state import Worker
-from tests.naive.text import Instruction
+from tests.naive.text import Instruction, Operand
 
 #: How an AMP unit adds the accumulator and its products before the one rounding to f32: model C or model A of 12.7.
 Adder = Callable[[list[Number], Flags], Number]
@@ -64,11 +66,11 @@ def accumulate(worker: Worker, ins: Instruction) -> Effects | None:
 def drain(worker: Worker, ins: Instruction) -> Effects | None:
     """gina, gacc, axpy, mix (semantics 11.2, 11.3)."""
     flags, acc, ops = Flags(), list(worker.acc), ins.operands
-    nanoo = bool(worker.fp_ctl & NANOO)
+    narrowing = Narrowing(worker)
 
     def narrow(indices: list[int]) -> list[int]:
         values = quiet([fp.decode(worker.acc[i], F32) for i in indices], flags)
-        return pack([fp.to_f16(x, flags, nanoo) for x in values])
+        return pack(narrowing.halves(values, flags))
 
     if match := re.fullmatch(r"(f16|f32)v2gina", ins.mnemonic):
         first = {0: 0, 1: 1, 2: 16, 3: 17}[ops[2].value % 4]
@@ -77,7 +79,7 @@ def drain(worker: Worker, ins: Instruction) -> Effects | None:
             inserted = worker.words(ops[1])
         else:
             result = narrow([first, first + 2])
-            inserted = [fp.to_f32(x, flags) for x in elements(worker, ops[1], "f16", 2)]
+            inserted = single(quiet(elements(worker, ops[1], "f16", 2), flags), flags)
         for i in range(first, first + 12, 2):
             acc[i] = acc[i + 4]
         acc[first + 12], acc[first + 14] = inserted
@@ -98,7 +100,8 @@ def drain(worker: Worker, ins: Instruction) -> Effects | None:
             acc[2 * i] = fp.to_f32(both, flags)
     else:
         return None
-    effects = Effects(acc=acc, flags=flags)
+    effects = narrowing.effects(flags)
+    effects.acc = acc
     put_words(effects, ops[0], result)
     return effects
 
@@ -133,54 +136,118 @@ def phase_of(flag: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def strict(patterns: list[int], flags: Flags) -> list[int]:
+    """f32 partials on their way into a unit: an infinity or NaN is invalid and enters as NaN (12.7)."""
+    if any(fp.decode(bits, F32).kind != "finite" for bits in patterns):
+        flags.add("INV")
+    return [bits if fp.decode(bits, F32).kind == "finite" else F32.nan for bits in patterns]
+
+
+def partials(worker: Worker, op: Operand, half: bool, flags: Flags) -> list[int]:
+    """Partial sums as f32 patterns from f32 or f16 elements."""
+    words = worker.words(op)
+    if half:
+        words = single([fp.decode(bits, F16) for bits in halves(words)], flags)
+    return strict(words, flags)
+
+
+def results(worker: Worker, out: list[int], half: bool, acc: list[int], flags: Flags) -> tuple[Effects, list[int]]:
+    """Effects and register words of f32 patterns that leave, narrowed for the forms with f16 results."""
+    narrowing = Narrowing(worker)
+    if half:
+        out = pack(narrowing.halves(quiet([fp.decode(bits, F32) for bits in out], flags), flags))
+    effects = narrowing.effects(flags)
+    effects.acc = acc
+    return effects, out
+
+
+class Weights:
+    """The common weight store, 64 slots of four 16-bit patterns, read as elements of one type."""
+
+    def __init__(self, cwei: list[list[int]], worker: Worker) -> None:
+        self.cwei, self.worker = cwei, worker
+
+    def f16(self, which: int, unit: int, slot: int, flags: Flags) -> list[Number]:
+        return _finite_or_nan([fp.decode(bits, F16) for bits in self.cwei[32 * which + 4 * unit + slot]], flags)
+
+    def f32(self, which: int, unit: int, slot: int, half: int) -> Number:
+        x = fp.decode(pack(self.cwei[32 * which + 4 * unit + slot])[half], F32)
+        return x if x.kind == "finite" else fp.NAN
+
+    def f8(self, which: int, unit: int, slot: int) -> list[Number]:
+        words = pack(self.cwei[32 * which + 4 * unit + slot])
+        return float8.elements(words, "F143" if self.worker.nfmt & 1 else "F152")
+
+
+def inputs(worker: Worker, ins: Instruction, kind: str, flags: Flags) -> list[Number]:
+    """Source 0 of a product step: four f16, one f32 or eight f8, the latter times 2**SCALE."""
+    if kind == "f8":
+        form = "F143" if worker.nfmt & 2 else "F152"
+        scale = float8.signed_scale(worker.scl)
+        return [
+            fp.Number(x.kind, x.negative, fp.scaled(x.size, scale))
+            for x in float8.elements(worker.words(ins.operands[1]), form)
+        ]
+    values = _operands(worker, ins, 1, kind, 4 if kind == "f16" else 1, flags)
+    return [x if x.kind == "finite" else fp.NAN for x in values]
+
+
+def add_products(total: int, x: list[Number], weights: list[Number], adder: Adder, flags: Flags) -> int:
+    products = [fp.multiply(p, q, flags) for p, q in zip(x, weights, strict=True)]
+    return fp.to_f32(adder([fp.decode(total, F32), *products], flags), flags)
+
+
 def amp(worker: Worker, ins: Instruction, cwei: list[list[int]], adder: Adder) -> Effects | None:
-    """``cwei``: 64 slots of four 16-bit patterns."""
-    half = re.fullmatch(r"f16v4(s|h)i(s|h)o(v4)?amp", ins.mnemonic)
-    single = re.fullmatch(r"f32siso(v2)?amp", ins.mnemonic)
-    if not half and not single:
-        return None
-    flags, acc = Flags(), list(worker.acc)
-    k, phase = phase_of(ins.operands[3].text)
-    units = 2 * k
-    two = bool(half[3]) if half else bool(single and single[1])
-    sets = [Set(acc, s) for s in range(2 if two else 1)]
-    kind = "f16" if half else "f32"
-    x = _operands(worker, ins, 1, kind, 4 if half else 1, flags)
+    form = re.fullmatch(r"(f16v4|f8v8)(s|h)i(s|h)o(v4)?amp", ins.mnemonic)
+    if form is None:
+        return amp_single(worker, ins, cwei)
+    kind = form[1][:-2]
+    flags, acc, weights = Flags(), list(worker.acc), Weights(cwei, worker)
+    pairs, phase = phase_of(ins.operands[3].text)
+    sets = [Set(acc, s) for s in range(2 if form[4] else 1)]
+    x = inputs(worker, ins, kind, flags)
+    entering = partials(worker, ins.operands[2], form[2] == "h", flags)
+    out = []
     for group in sets:
         if phase == 0:
-            group.start_group(units)
-        for u in range(units):
-            slot = cwei[32 * group.which + 4 * u + (phase if half else phase // 2)]
-            if half:
-                weights = _finite_or_nan([fp.decode(bits, F16) for bits in slot], flags)
+            group.start_group(2 * pairs)
+        for u in range(2 * pairs):
+            if kind == "f8":
+                w = weights.f8(group.which, u, phase)
             else:
-                weights = [fp.decode(pack(slot)[phase % 2], F32)]
-            products = [fp.multiply(p, q, flags) for p, q in zip(x, weights, strict=True)]
-            group.sums[u] = fp.to_f32(adder([fp.decode(group.sums[u], F32), *products], flags), flags)
-    out = _move_half(worker, ins, sets, units, half, flags) if half else _move_single(worker, ins, sets, units, phase)
+                w = weights.f16(group.which, u, phase, flags)
+            group.sums[u] = add_products(group.sums[u], x, w, adder, flags)
+        out += group.move(2 * pairs, entering[2 * group.which : 2 * group.which + 2])
+        group.write(acc)
+    effects, words = results(worker, out, form[3] == "h", acc, flags)
+    put_words(effects, ins.operands[0], words)
+    return effects
+
+
+def amp_single(worker: Worker, ins: Instruction, cwei: list[list[int]]) -> Effects | None:
+    """f32 forms, each product added with one rounding.
+
+    One set moves on even phases only (inferred); of two sets the one of the phase's parity moves.
+    """
+    form = re.fullmatch(r"f32siso(v2)?amp", ins.mnemonic)
+    if form is None:
+        return None
+    flags, acc, weights = Flags(), list(worker.acc), Weights(cwei, worker)
+    pairs, phase = phase_of(ins.operands[3].text)
+    sets = [Set(acc, s) for s in range(2 if form[1] else 1)]
+    x = inputs(worker, ins, "f32", flags)
+    for group in sets:
+        if phase == 0:
+            group.start_group(2 * pairs)
+        for u in range(2 * pairs):
+            w = weights.f32(group.which, u, phase // 2, phase % 2)
+            group.sums[u] = add_products(group.sums[u], x, [w], MODEL_A, flags)
+    out = [0, 0]
+    if form[1] or phase % 2 == 0:
+        moving = sets[phase % 2] if form[1] else sets[0]
+        out = moving.move(2 * pairs, partials(worker, ins.operands[2], False, flags))
     for group in sets:
         group.write(acc)
     effects = Effects(acc=acc, flags=flags)
     put_words(effects, ins.operands[0], out)
     return effects
-
-
-def _move_half(
-    worker: Worker, ins: Instruction, sets: list[Set], units: int, form: re.Match[str], flags: Flags
-) -> list[int]:
-    words = worker.words(ins.operands[2])
-    if form[1] == "h":
-        words = [fp.to_f32(fp.decode(bits, F16), flags) for bits in halves(words)]
-    out = [bits for i, group in enumerate(sets) for bits in group.move(units, words[2 * i : 2 * i + 2])]
-    if form[2] == "h":
-        nanoo = bool(worker.fp_ctl & NANOO)
-        values = quiet([fp.decode(bits, F32) for bits in out], flags)
-        out = pack([fp.to_f16(x, flags, nanoo) for x in values])
-    return out
-
-
-def _move_single(worker: Worker, ins: Instruction, sets: list[Set], units: int, phase: int) -> list[int]:
-    """f32 forms: one set moves on even phases only (inferred), of two sets the one of the phase's parity moves."""
-    if len(sets) == 1 and phase % 2 == 1:
-        return [0, 0]
-    return sets[phase % 2 if len(sets) == 2 else 0].move(units, worker.words(ins.operands[2]))

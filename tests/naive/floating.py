@@ -5,24 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from math import ceil, floor
 
 from tests.naive import numbers as fp
 from tests.naive.integer import signed
 from tests.naive.memory import Effects, put_words
 from tests.naive.numbers import F16, F32, Flags, Number
+from tests.naive.randomness import from_unsigned
+from tests.naive.rounding import Narrowing, halves, pack
 from tests.naive.state import Worker
 from tests.naive.text import Instruction, Operand
-
-NANOO = 2**20
-
-
-def halves(words: list[int]) -> list[int]:
-    return [half for word in words for half in (word % 65536, word // 65536)]
-
-
-def pack(parts: list[int]) -> list[int]:
-    return [parts[i] + 65536 * parts[i + 1] for i in range(0, len(parts), 2)]
 
 
 def elements(worker: Worker, op: Operand, kind: str, count: int) -> list[Number]:
@@ -35,10 +26,8 @@ def elements(worker: Worker, op: Operand, kind: str, count: int) -> list[Number]
     return [fp.decode(bits, F16 if kind == "f16" else F32) for bits in parts[:count]]
 
 
-def rounded(worker: Worker, kind: str, values: list[Number], flags: Flags) -> list[int]:
-    """Register words of results rounded once to f16 or f32."""
-    if kind == "f16":
-        return pack([fp.to_f16(x, flags, bool(worker.fp_ctl & NANOO)) for x in values])
+def single(values: list[Number], flags: Flags) -> list[int]:
+    """Register words of results rounded once to f32."""
     return [fp.to_f32(x, flags) for x in values]
 
 
@@ -69,7 +58,7 @@ def elementwise(worker: Worker, ins: Instruction) -> Effects | None:
     if match is None:
         return None
     kind, count, what = match[1], int(match[2] or 1), match[3]
-    flags = Flags()
+    flags, narrowing = Flags(), Narrowing(worker)
     x = elements(worker, ins.operands[1], kind, count)
     if what == "clamp":
         low, high = elements(worker, ins.operands[2], kind, 2)
@@ -84,8 +73,11 @@ def elementwise(worker: Worker, ins: Instruction) -> Effects | None:
             words = pack(masks) if kind == "f16" else masks
         else:
             result = [ARITHMETIC[what](p, q, flags) for p, q in pairs]
-            words = selected(kind, result) if what in SELECTIONS else rounded(worker, kind, result, flags)
-    effects = Effects(flags=flags)
+            if what in SELECTIONS:
+                words = selected(kind, result)
+            else:
+                words = pack(narrowing.halves(result, flags)) if kind == "f16" else single(result, flags)
+    effects = narrowing.effects(flags)
     put_words(effects, ins.operands[0], words)
     return effects
 
@@ -99,26 +91,13 @@ def lateral(worker: Worker, ins: Instruction) -> Effects | None:
     x = elements(worker, ins.operands[1], "f16", count)
     pairs = [(x[i], x[i + 1]) for i in range(0, count, 2)]
     if match[2] == "sum":
-        words = rounded(worker, "f32", [fp.add(p, q, flags) for p, q in pairs], flags)
+        words = single([fp.add(p, q, flags) for p, q in pairs], flags)
     else:
         best = [fp.extreme(p, q, flags, True) for p, q in pairs]
         words = selected("f16", best if count == 4 else best * 2)
     effects = Effects(flags=flags)
     put_words(effects, ins.operands[0], words)
     return effects
-
-
-def integral(x: Fraction, mode: int) -> int:
-    """Round to an integer: 0 nearest even, 1 up, 2 down, 3 towards zero, 4 nearest with ties away from zero."""
-    if mode == 0:
-        return fp.nearest_even(x)
-    if mode == 1:
-        return ceil(x)
-    if mode == 2:
-        return floor(x)
-    if mode == 3:
-        return floor(x) if x >= 0 else ceil(x)
-    return floor(x + Fraction(1, 2)) if x >= 0 else ceil(x - Fraction(1, 2))
 
 
 def to_integer(x: Number, lowest: int, highest: int, flags: Flags) -> int:
@@ -143,37 +122,38 @@ def quiet(values: list[Number], flags: Flags) -> list[Number]:
 
 
 def conversion(worker: Worker, ins: Instruction) -> Effects | None:
-    source = ins.operands[1] if len(ins.operands) > 1 else None
-    if source is None or source.file != "a":
-        return None
-    flags = Flags()
-    words = worker.words(source)
     name = ins.mnemonic
+    if (
+        re.fullmatch(r"f16(v2)?tof32|f32(v[24])?tof16|f32int|f32toi32|f32toui32|f32fromu?i32|f..(v.)?sufromui", name)
+        is None
+    ):
+        return None
+    flags, narrowing = Flags(), Narrowing(worker)
+    source = ins.operands[1]
+    words = worker.words(source)
     result: list[int]
     if name in ("f16tof32", "f16v2tof32"):
         values = elements(worker, source, "f16", 1 if name == "f16tof32" else 2)
-        result = rounded(worker, "f32", quiet(values, flags), flags)
+        result = single(quiet(values, flags), flags)
     elif match := re.fullmatch(r"f32(v[24])?tof16", name):
         values = quiet(elements(worker, source, "f32", source.count), flags)
-        result = rounded(worker, "f16", values if match[1] else values * 2, flags)
+        parts = narrowing.halves(values, flags, worker.fp_ctl // 2**16 % 8)
+        result = pack(parts if match[1] else parts * 2)
     elif name == "f32int":
         x = fp.decode(words[0], F32)
         if x.kind == "finite":
-            x = fp.number(Fraction(integral(x.value, ins.operands[2].value)), x.negative)
-        result = rounded(worker, "f32", quiet([x], flags), flags)
+            x = fp.number(Fraction(fp.integral(x.value, ins.operands[2].value)), x.negative)
+        result = single(quiet([x], flags), flags)
     elif name in ("f32toi32", "f32toui32"):
         limits = (-(2**31), 2**31 - 1) if name == "f32toi32" else (0, 2**32 - 1)
         result = [to_integer(fp.decode(words[0], F32), *limits, flags)]
     elif name in ("f32fromi32", "f32fromui32"):
         value = signed(words[0]) if name == "f32fromi32" else words[0]
-        result = rounded(worker, "f32", [fp.number(Fraction(value))], flags)
-    elif match := re.fullmatch(r"(f16|f32)(v[24])?sufromui", name):
-        bits = 16 if match[1] == "f16" else 32
-        parts = halves(words) if bits == 16 else words
-        exact = [fp.number((Fraction(u) + Fraction(1, 2)) / 2**bits - Fraction(1, 2)) for u in parts]
-        result = rounded(worker, match[1], exact, flags)
+        result = single([fp.number(Fraction(value))], flags)
+    elif name.startswith("f16"):
+        result = pack([from_unsigned(u, 16) for u in halves(words)])
     else:
-        return None
-    effects = Effects(flags=flags)
+        result = [from_unsigned(u, 32) for u in words]
+    effects = narrowing.effects(flags)
     put_words(effects, ins.operands[0], result)
     return effects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 
 from tests.naive import numbers as fp
+from tests.naive.memory import Effects, put_words
 from tests.naive.numbers import F16, F32, NAN, Flags, Number
+from tests.naive.rounding import Narrowing, halves, pack
+from tests.naive.state import Worker
+from tests.naive.text import Instruction
 
 #: Bits of precision: enough for 1 / (1 + e**-x) to differ from 1/2 + x/4 where that is a tie of binary32.
 PRECISION = 240
@@ -102,3 +107,47 @@ def f16_unary(name: str, bits: int, nanoo: bool) -> tuple[int, Flags]:
     if "DIV0" in flags:
         return F16.sign + F16.infinity, flags
     return fp.to_f16(x, flags, nanoo), flags
+
+
+#: Turns of the multi-pass functions (semantics 14.3); all others take one.
+TURNS = {
+    "f32exp": 3, "f32exp2": 3, "f32ln": 6, "f32log2": 6, "f32sigm": 5, "f32tanh": 5, "f32sqrt": 5, "f32oorx": 4,
+    "f32oox": 3, "f16v2exp": 2, "f16v2exp2": 2, "f16v2ln": 2, "f16v2log2": 2, "f16v2sigm": 2, "f16v2tanh": 1,
+}  # fmt: skip
+
+
+def _quotient_turns(x: Number, y: Number) -> int:
+    """1 for trivial operands, which are (inferred): zero or not finite, or a normal power of two as divisor."""
+    if x.kind != "finite" or y.kind != "finite" or not x.size or not y.size:
+        return 1
+    step = fp.scaled(y.size, -fp.unit_exponent(y.size, F32))
+    return 1 if step == 2**23 else 3
+
+
+def instruction(worker: Worker, ins: Instruction) -> Effects | None:
+    match = re.fullmatch(r"(f32|f16v2)(exp2?|ln|log2|sigm|tanh|sqrt|oorx|oox|div)", ins.mnemonic)
+    if match is None:
+        return None
+    name, flags, narrowing = match[2], Flags(), Narrowing(worker)
+    turns = TURNS.get(ins.mnemonic, 1)
+    sources = [worker.words(op)[0] for op in ins.operands[1:]]
+    if name == "div":
+        x, y = (fp.decode(bits, F32) for bits in sources)
+        words = [fp.to_f32(quotient(x, y, flags), flags)]
+        turns = _quotient_turns(x, y)
+    elif match[1] == "f32":
+        words = [fp.to_f32(value(name, fp.decode(sources[0], F32), flags), flags)]
+    else:
+        parts = []
+        for i, bits in enumerate(halves(sources)):
+            events = Flags()
+            x = value(name, fp.decode(bits, F16), events)
+            log_of_zero = "DIV0" in events  # keeps its infinity, so nothing of it overflows (inferred)
+            half = narrowing.half(i, x, Flags() if log_of_zero else events)
+            parts.append(F16.sign + F16.infinity if log_of_zero else half)
+            flags |= events
+        words = pack(parts)
+    effects = narrowing.effects(flags)
+    effects.turns = turns
+    put_words(effects, ins.operands[0], words)
+    return effects

@@ -26,6 +26,7 @@ class Effects:
     exits: bool | None = None
     repeat: tuple[int, int] | None = None  # count, bundles of the body
     flags: set[str] = field(default_factory=set)
+    turns: int = 1
 
 
 def put_words(effects: Effects, op: Operand, words: list[int]) -> None:
@@ -35,8 +36,8 @@ def put_words(effects: Effects, op: Operand, words: list[int]) -> None:
 
 
 def is_zero_sink(op: Operand) -> bool:
-    """Loads into $azero / $azeros access no memory (inferred: semantics 4.2)."""
-    return op.file == "a" and op.first + op.count == 16
+    """Loads into $azero / $azeros access no memory (inferred: semantics 4.2); nor into $a8..$a13, which store nothing."""
+    return op.file == "a" and op.first >= 8
 
 
 def split(value: int, count: int) -> list[int]:
@@ -123,18 +124,20 @@ def delta_load(worker: Worker, memory: Memory, ins: Instruction) -> Effects | No
     if ins.mnemonic == "ld64a32":
         pointer, base, deltas = (worker.read_m(op.first) for op in ops[1:])
         address = (base + deltas % 65536) % WORD
-        Memory.check([(pointer, 8), (address, 4)])
         quad = ops[0].first
-        put_words(effects, Operand("a", quad + 2, 2), split(memory.load(pointer, 8), 2))
-        put_words(effects, Operand("a", quad + 1), [memory.load(address, 4)])
+        if not is_zero_sink(ops[0]):
+            Memory.check([(pointer, 8), (address, 4)])
+            put_words(effects, Operand("a", quad + 2, 2), split(memory.load(pointer, 8), 2))
+            put_words(effects, Operand("a", quad + 1), [memory.load(address, 4)])
         put_words(effects, ops[1], [pointer + 8])
         return effects
     if ins.mnemonic == "ldb16b16":
         base, deltas, minis = (worker.read_m(op.first) for op in ops[1:])
         low, high = deltas % 65536, deltas // 65536
         addresses = [(base + low) % WORD, (base + high) % WORD]
-        Memory.check([(address, 2) for address in addresses])
-        put_words(effects, ops[0], [formed("b", 2, memory.load(address, 2))[0] for address in addresses])
+        if not is_zero_sink(ops[0]):
+            Memory.check([(address, 2) for address in addresses])
+            put_words(effects, ops[0], [formed("b", 2, memory.load(address, 2))[0] for address in addresses])
         put_words(effects, ops[2], [(low + 2) % 65536 + (high + 2 * (minis % 16)) % 65536 * 65536])
         put_words(effects, ops[3], [minis // 16])
         return effects
@@ -145,7 +148,9 @@ def _check_distinct_sinks(always: list[tuple[int, int]], loads: list[tuple[Opera
     Memory.check(always + [(address, size) for op, address, size in loads if not is_zero_sink(op)])
 
 
-def tapack(worker: Worker, ins: Instruction) -> Effects:
+def tapack(worker: Worker, ins: Instruction) -> Effects | None:
+    if ins.mnemonic != "tapack":
+        return None
     effects = Effects()
     first, second, third = (worker.read_m(op.first) % ADDRESS for op in ins.operands[1:])
     put_words(effects, ins.operands[0], [first + third % 2048 * ADDRESS, second + third // 2048 * ADDRESS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import copysign, floor
+from math import ceil, copysign, floor
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def decode(bits: int, form: Format) -> Number:
         exponent = 1
     else:
         fraction += 2**form.fraction
-    return Number("finite", negative, fraction * Fraction(2) ** (exponent - form.bias - form.fraction))
+    return Number("finite", negative, scaled(Fraction(fraction), exponent - form.bias - form.fraction))
 
 
 def nearest_even(value: Fraction) -> int:
@@ -86,16 +86,46 @@ def nearest_even(value: Fraction) -> int:
     return whole
 
 
-def quantise(size: Fraction, form: Format) -> int:
-    """Bits of a non-negative fraction rounded to nearest even, without upper limit: compare with ``form.infinity``."""
+def integral(x: Fraction, mode: int) -> int:
+    """Round to an integer: 0 nearest even, 1 up, 2 down, 3 towards zero, 4 nearest with ties away from zero.
+
+    Other modes, which nothing describes, are as 0 (inferred).
+    """
+    if mode == 1:
+        return ceil(x)
+    if mode == 2:
+        return floor(x)
+    if mode == 3:
+        return floor(x) if x >= 0 else ceil(x)
+    if mode == 4:
+        return floor(x + Fraction(1, 2)) if x >= 0 else ceil(x - Fraction(1, 2))
+    return nearest_even(x)
+
+
+def scaled(size: Fraction, power: int) -> Fraction:
+    """size * 2**power."""
+    return size * 2**power if power >= 0 else size / 2**-power
+
+
+def unit_exponent(size: Fraction, form: Format) -> int:
+    """Exponent of the format's step at a positive fraction: subnormals share the smallest."""
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    if scaled(Fraction(1), exponent) > size:
+        exponent -= 1
+    return max(exponent, 1 - form.bias) - form.fraction
+
+
+def quantise(size: Fraction, form: Format, mode: int = 0, negative: bool = False) -> int:
+    """Bits of a non-negative fraction rounded in a mode of ``integral``; no upper limit: compare with ``infinity``.
+
+    ``negative``: the sign of the number, which modes 1 and 2 look at.
+    """
     if size == 0:
         return 0
-    exponent = size.numerator.bit_length() - size.denominator.bit_length()
-    if Fraction(2) ** exponent > size:
-        exponent -= 1
-    exponent = max(exponent, 1 - form.bias)
-    units = nearest_even(size / Fraction(2) ** (exponent - form.fraction))
-    return units + (exponent + form.bias - 1) * int(2**form.fraction)
+    step = unit_exponent(size, form)
+    exact = scaled(size, -step)
+    units = abs(integral(-exact if negative else exact, mode)) if mode else nearest_even(exact)
+    return units + (step + form.fraction + form.bias - 1) * int(2**form.fraction)
 
 
 def encode(x: Number, form: Format) -> int:
@@ -120,11 +150,11 @@ def to_f32(x: Number, flags: Flags) -> int:
     return sign + bits
 
 
-def to_f16(x: Number, flags: Flags, nanoo: bool) -> int:
+def to_f16(x: Number, flags: Flags, nanoo: bool, mode: int = 0) -> int:
     """Round once to binary16; beyond the range +-65504, or NaN when ``nanoo`` (semantics 8.4)."""
     if x.kind == "nan":
         return F16.nan
-    bits = F16.infinity if x.kind == "inf" else quantise(x.size, F16)
+    bits = F16.infinity if x.kind == "inf" else quantise(x.size, F16, mode, x.negative)
     if bits >= F16.infinity:
         flags.add("OFLO")
         if nanoo:
@@ -203,11 +233,16 @@ def exact_sum(terms: list[Number], flags: Flags) -> Number:
     return total
 
 
+def _double(x: Number) -> float:
+    return copysign(float(x.size), -1.0 if x.negative else 1.0)
+
+
 def double_sum(terms: list[Number], flags: Flags) -> Number:
-    """The same sum with each addition rounded to IEEE double, in the order given."""
+    """The same sum in IEEE double: neighbouring products first, pair by pair, then the first term (the accumulator)."""
     if any(term.kind != "finite" for term in terms):
         return exact_sum(terms, flags)
-    total = copysign(float(terms[0].size), -1.0 if terms[0].negative else 1.0)
-    for term in terms[1:]:
-        total += copysign(float(term.size), -1.0 if term.negative else 1.0)
+    products = [_double(term) for term in terms[1:]]
+    while len(products) > 1:
+        products = [sum(products[i + 1 : i + 2], products[i]) for i in range(0, len(products), 2)]
+    total = _double(terms[0]) + products[0]
     return number(Fraction(total), copysign(1.0, total) < 0)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import floor
 
 from tests.naive import numbers as fp
-from tests.naive.numbers import Flags, Number
+from tests.naive.numbers import F16, Flags, Number
 
 WORD = 2**64
 
@@ -63,15 +63,12 @@ def f16_stochastic(x: Number, draw: int, flags: Flags, nanoo: bool) -> int:
     """Stochastic rounding to f16: 16 bits of the discarded fraction, truncated, plus a 16-bit draw (8.5)."""
     if x.kind != "finite" or x.size == 0:
         return fp.to_f16(x, flags, nanoo)
-    exponent = -14
-    while x.size >= Fraction(2) ** (exponent + 1):
-        exponent += 1
-    unit = Fraction(2) ** (exponent - 10)
-    kept = floor(x.size / unit)
-    fraction = floor((x.size / unit - kept) * 2**16)
-    if fraction + draw >= 2**16:
+    step = fp.unit_exponent(x.size, F16)
+    exact = fp.scaled(x.size, -step)
+    kept = floor(exact)
+    if floor((exact - kept) * 2**16) + draw >= 2**16:
         kept += 1
-    return fp.to_f16(Number("finite", x.negative, kept * unit), flags, nanoo)
+    return fp.to_f16(Number("finite", x.negative, fp.scaled(Fraction(kept), step)), flags, nanoo)
 
 
 def f32_normal(x: Fraction) -> int:

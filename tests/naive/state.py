@@ -68,6 +68,8 @@ class Worker:
     nfmt: int = 0
     scl: int = 0
     rpt: tuple[int, int, int] = (0, 0, 0)  # first, end, iterations left
+    debug: dict[int, int] = field(default_factory=dict)  # DBG_DATA, DBG_BRK_ID by index
+    busy: int = 0  # turns a multi-pass function still takes
     live: bool = False
     first_turn: int = 0
     turns: int = 0
@@ -96,9 +98,20 @@ class Supervisor:
     next_issue: int = 0
     waiting: bool = False  # in sync 2
     instructions: int = 0
-    cccsload: int = 0
-    fp_ictl: int = 0
-    lc: bool = True
+    lc: bool = False
+    csr: dict[int, int] = field(default_factory=dict)  # stored registers by index
+
+    @property
+    def fp_ictl(self) -> int:
+        return self.csr.get(0x20, 0)
+
+    @fp_ictl.setter
+    def fp_ictl(self, value: int) -> None:
+        self.csr[0x20] = value
+
+    @property
+    def cccsload(self) -> int:
+        return self.csr.get(0x50, 0)
 
     def read_m(self, index: int) -> int:
         return self.m[index] if index < 12 else 0

@@ -1,8 +1,8 @@
 """Private values of the symbolic immediates of the AMP, SLIC and transpose instructions.
 
 The vendor's numeric values are not public, so these are the project's own (proposal of semantics.md section 12.6):
-bits [1:0] mode (0 E4, 1 E2, 2 E1) and bits [4:2] phase for AMP; bits [1:0] bank and bit 2 shape (0 1x4, 1 1x3) for
-SLIC. Binaries made by the vendor's tools therefore do not carry these values.
+bits [1:0] mode (0 E4, 1 E2, 2 E1) and bits [4:2] phase for AMP; bits [1:0] bank, bit 2 shape (0 1x4, 1 1x3) and, for
+f32, bit 3 step (0 L, 1 U) for SLIC. Binaries made by the vendor's tools therefore do not carry these values.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 AMP_MODES = {"E4": 0, "E2": 1, "E1": 2}
 AMP_PHASE_SHIFT = 2
 SLIC_SHAPE_1X3 = 4
+SLIC_UPPER_STEP = 8
 
 _AMP_PHASES = {
     "F16V4": {"E4": 4, "E2": 2, "E1": 1},
@@ -26,8 +27,10 @@ def _private_flags() -> dict[str, int]:
         for phase in range(phases)
     }
     for bank in range(4):
-        flags[f"TSLIC_F16V4_1x4_W{bank}"] = bank
-        flags[f"TSLIC_F16V4_1x3_W{bank}"] = bank | SLIC_SHAPE_1X3
+        for shape, bits in (("1x4", bank), ("1x3", bank | SLIC_SHAPE_1X3)):
+            flags[f"TSLIC_F16V4_{shape}_W{bank}"] = flags[f"TSLIC_F8V8_{shape}_W{bank}"] = bits
+            flags[f"TSLIC_F32_{shape}_W{bank}_L"] = bits
+            flags[f"TSLIC_F32_{shape}_W{bank}_U"] = bits | SLIC_UPPER_STEP
     for phase in range(2):
         flags[f"TISTACC_P{phase}"] = phase
         flags[f"TSTACC_P{phase}"] = phase

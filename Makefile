@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz bench lint clean
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page bench lint clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,8 +33,19 @@ test-nojit: $(STAMP) ## run the small subset that also holds without compiled co
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit
 
 FUZZ ?= 17000
-fuzz: $(STAMP) ## 100,000 random and damaged sources, object files, state files and words (FUZZ of each of six kinds)
+PROGRAMS ?= 100000
+PROCESSES ?= 2
+SEED ?= 0
+fuzz: fuzz-inputs fuzz-programs ## both of the following
+
+fuzz-inputs: $(STAMP) ## 100,000 random and damaged sources, object files, state files, words (FUZZ of each of six kinds)
 	TILE_EMU_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/test_fuzz_asm.py
+
+fuzz-programs: $(STAMP) ## PROGRAMS (100,000) random programs, emulator against oracle; another SEED gives others
+	$(BIN)/python -m tests.differential --programs $(PROGRAMS) --processes $(PROCESSES) --seed $(SEED)
+
+isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling choices
+	$(BIN)/tile-emu isa --markdown > docs/isa.md.new && mv docs/isa.md.new docs/isa.md
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.differential.forms import NANOO, WINDOWS, control_value
+from tests.differential.forms import WINDOWS, control_value
 from tests.differential.written import BASE, Image, Line, Program, lay_out
 from tests.naive import NaiveFault, NaiveTile
+from tests.naive.state import Supervisor
 from tests.naive.text import parse
 from tests.programs import SUPERVISOR, any_f16, any_f32, any_word, finite_f16, finite_f32
 from tile_emu.errors import TileFault
-from tile_emu.tile import Tile
-from tile_emu.tile.layout import PC, TURNS
+from tile_emu.tile import Run, Tile
 
 END = 0xE8000
-LOWER = {4: "REPEAT_COUNT", 5: "REPEAT_FIRST", 6: "REPEAT_END"}
 UPPER = {0: "fp_sts", 2: "fp_ctl", 8: "tas", 9: "nfmt", 10: "scl"}
 
 
@@ -174,8 +173,9 @@ class Batch:
             cycles = worker.exit_cycle + 1 - self.clock
             self.clock += -(-cycles // 6) * 6
             counts = (worker.turns, worker.instructions, cycles)
-            if (run.turns[number], run.instructions, run.cycles) != counts:
-                return f"turns, instructions, cycles: emulator {run.turns[number], run.instructions, run.cycles}, oracle {counts}"
+            found = (run.turns[number], run.instructions, run.cycles)
+            if found != counts:
+                return f"turns, instructions, cycles: emulator {found}, oracle {counts}"
         return self.compare_worker(number) or self.compare_tile()
 
     def note_executed(self, fault: tuple[str, int] | None, pc: int) -> None:
@@ -189,19 +189,8 @@ class Batch:
 
     def supervised(self, program: int) -> str:
         """On a tile of its own, so that its clock starts at 0."""
-        self.tile, naive = self.new_tile(), self.naive
-        naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
-        state = Registers.draw(self.rng)
-        naive.supervisor.__init__()  # type: ignore[misc]
-        for number in range(6):
-            self.set_worker(number, Registers.draw(self.rng))
-        self.set_launch(state, True)
-        for number in range(6):
-            naive.supervisor.csr[0x21 + number] = naive.workers[number].worker_base
-        registers = {i: word for i, word in enumerate(state.m[:10])}
-        naive.cycle, naive.last_exit, self.clock = 0, -(2**32), 0
-        naive.executed.clear()
-        expected = emulated = None
+        naive, registers = self.naive, self.set_supervisor()
+        expected = emulated = run = None
         try:
             naive.run_supervisor(label_of(program), registers)
         except NaiveFault as fault:
@@ -211,23 +200,40 @@ class Batch:
         except TileFault as fault:
             emulated = (fault.kind, fault.pc)
         self.note_executed(expected, naive.supervisor.pc)
-        self.clock = -(-naive.cycle // 6) * 6 + 600 if expected is None else 0
-        result = ""
         if emulated != expected:
             result = f"fault: emulator {_place(emulated)}, oracle {_place(expected)}"
-        elif expected is None:
-            counts = (naive.cycle, [w.turns for w in naive.workers])
-            if (run.cycles, list(run.turns)) != counts:
-                result = f"cycles, turns: emulator {run.cycles, run.turns}, oracle {counts}"
-        result = result or self.compare_supervisor()
-        if not result and expected is None:
-            result = next(filter(None, map(self.compare_worker, range(6))), "")
-        result = result or self.compare_tile()
-        self.tile = self.new_tile()
-        self.naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
-        naive.supervisor.__init__()  # type: ignore[misc]
-        self.clock = 0
+        else:
+            result = self.compare_supervised(run)
+        self.renew_tile()
         return result
+
+    def set_supervisor(self) -> dict[int, int]:
+        """Both machines before a supervisor program; its main registers."""
+        self.renew_tile()
+        for number in range(6):
+            self.set_worker(number, Registers.draw(self.rng))
+            self.naive.supervisor.csr[0x21 + number] = self.naive.workers[number].worker_base
+        state = Registers.draw(self.rng)
+        self.set_launch(state, True)
+        return dict(enumerate(state.m[:10]))
+
+    def renew_tile(self) -> None:
+        """A new tile with new data, its clock and the oracle's at 0."""
+        naive = self.naive
+        self.tile, self.clock = self.new_tile(), 0
+        naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
+        naive.supervisor, naive.cycle, naive.last_exit = Supervisor(), 0, -(2**32)
+        naive.executed.clear()
+
+    def compare_supervised(self, run: Run | None) -> str:
+        """``run``: what it cost, None if it stopped at a fault, before which launched workers are not compared."""
+        naive = self.naive
+        if run is not None:
+            counts = (naive.cycle, [worker.turns for worker in naive.workers])
+            if (run.cycles, list(run.turns)) != counts:
+                return f"cycles, turns: emulator {run.cycles, run.turns}, oracle {counts}"
+        workers = [self.compare_worker(number) for number in range(6)] if run is not None else []
+        return next(filter(None, [self.compare_supervisor(), *workers, self.compare_tile()]), "")
 
     # ---- comparison ------------------------------------------------------------------------------------------
 
@@ -275,6 +281,3 @@ def _difference(name: str, emulated: list[int], expected: list[int]) -> str:
         return ""
     shown = ", ".join(f"[{i}] emulator {emulated[i]:#x}, oracle {expected[i]:#x}" for i in differing[:4])
     return f"{name}{shown}"
-
-
-__all__ = ["NANOO", "PC", "TURNS", "Batch", "Mismatch"]

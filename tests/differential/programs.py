@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.differential.forms import Units, access_size, drawn_forms
+from tests.differential.forms import REGION1, Units, drawn_forms
 from tests.differential.written import Line, Program, Written
 from tile_emu.isa.table import Form, table
 
@@ -142,7 +142,7 @@ class Composer:
             written = lines[0].instructions[0]
             lines[0] = Line((Written(written.form, (register, target)),))
             if units.fault_rate and self.rng.random() < 0.02:
-                lines = [units.set_main(register, self.rng.choice([0x4C002, REGION1_CODE, 0x100])), lines[1]]
+                lines = [units.set_main(register, self.rng.choice([0x4C002, REGION1, 0x100])), lines[1]]
         elif kind.mnemonic == "call":
             lines = [units.write(kind, {0: self.rng.randrange(10), 1: target})]
         elif kind.mnemonic == "bri":
@@ -234,9 +234,6 @@ class Composer:
         return Program(self.worker(), seed=seed)
 
 
-REGION1_CODE = 0x80000
-
-
 def compatible(main: Written, aux: Written) -> bool:
     return not main.registers(True) & aux.registers(True)
 
@@ -244,6 +241,3 @@ def compatible(main: Written, aux: Written) -> bool:
 def touched(lines: list[Line]) -> set[tuple[str, int]]:
     """Registers that some lines write."""
     return {register for line in lines for written in line.instructions for register in written.registers(True)}
-
-
-__all__ = ["Composer", "access_size"]

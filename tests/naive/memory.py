@@ -36,7 +36,7 @@ def put_words(effects: Effects, op: Operand, words: list[int]) -> None:
 
 
 def is_zero_sink(op: Operand) -> bool:
-    """Loads into $azero / $azeros access no memory (inferred: semantics 4.2); nor into $a8..$a13, which store nothing."""
+    """Loads into $azero / $azeros access no memory (inferred: 4.2); nor into $a8..$a13, which store nothing."""
     return op.file == "a" and op.first >= 8
 
 

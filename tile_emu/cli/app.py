@@ -63,8 +63,14 @@ def kernels(as_json: Json = False) -> None:
 def isa(
     mnemonics: Annotated[list[str] | None, typer.Argument(help="Instructions to describe; all without it.")] = None,
     as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page of all forms and choices.")] = False,
 ) -> None:
-    """What instructions do, their worker turns and encodings; where the meaning is inferred, it says so."""
+    """What instructions do, their worker turns and encodings; where the meaning is a choice, it says so."""
+    if markdown:
+        from tile_emu.cli.isapage import isa_page
+
+        typer.echo(isa_page(), nl=False)
+        return
     from tile_emu.cli.isa import print_isa
 
     print_isa(mnemonics or [], as_json)

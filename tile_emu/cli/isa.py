@@ -9,6 +9,7 @@ from typing import Any
 from tile_emu.cli.listing import print_table
 from tile_emu.errors import UsageError
 from tile_emu.isa.semantics import SEMANTICS
+from tile_emu.isa.semantics.choices import CHOICES
 from tile_emu.isa.table import Form, table
 
 
@@ -41,7 +42,8 @@ def describe(mnemonic: str) -> dict[str, Any]:
     return {
         "mnemonic": mnemonic,
         "meaning": semantic.summary,
-        "inferred": "inferred" in semantic.summary,
+        "mark": semantic.exactness,
+        "choices": {name: CHOICES[name].text for name in semantic.choices},
         "turns": semantic.attributes.get("turns", 1),
         "forms": [_form(form) for form in known[mnemonic]],
     }
@@ -54,13 +56,15 @@ def print_isa(mnemonics: list[str], as_json: bool) -> None:
         print(json.dumps(described, indent=2))
     elif not mnemonics:
         rows: list[tuple[str, ...]] = [
-            (entry["mnemonic"], entry["forms"][0]["mode"], entry["forms"][0]["pipe"], entry["meaning"])
+            (entry["mnemonic"], entry["forms"][0]["mode"], entry["forms"][0]["pipe"], entry["mark"], entry["meaning"])
             for entry in described
         ]
-        print_table(("mnemonic", "mode", "pipe", "meaning"), rows)
+        print_table(("mnemonic", "mode", "pipe", "mark", "meaning"), rows)
     else:
         for entry in described:
             turns = f"  ({entry['turns']} worker turns)" if entry["turns"] > 1 else ""
-            print(f"{entry['mnemonic']}: {entry['meaning']}{turns}")
+            print(f"{entry['mnemonic']}: {entry['meaning']}{turns}  {entry['mark']}")
+            for name, text in entry["choices"].items():
+                print(f"  {name}: {text}")
             fields = ("form", "operands", "mode", "pipe", "class", "since", "match", "mask")
             print_table(fields, [tuple(form[field] for field in fields) for form in entry["forms"]])

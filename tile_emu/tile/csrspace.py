@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tile_emu.isa.csr import csrs
 from tile_emu.isa.semantics.accumulators import clear_accumulators
 from tile_emu.jit import jit
+from tile_emu.tile.layout import EXIT_CYCLE, WORKERS
 
 NO_SLOT = 255
 
@@ -67,6 +68,7 @@ S_WORKER0_BASE = _supervisor("WORKER0_BASE")
 S_FP_INFMT = _supervisor("FP_INFMT")
 S_FP_ISCL = _supervisor("FP_ISCL")
 S_CCCSLOAD = _supervisor("CCCSLOAD")
+S_CTXT_STS = _supervisor("CTXT_STS")
 S_SCOUNT_L = _supervisor("SCOUNT_L")
 S_SCOUNT_U = _supervisor("SCOUNT_U")
 S_INCOMING_MUX = _supervisor("INCOMING_MUX")
@@ -138,7 +140,7 @@ def write_worker(csr, slot, value, acc):  # type: ignore[no-untyped-def]
 
 
 @jit(leaf=True)
-def read_supervisor(csr, slot, cycle, pc):  # type: ignore[no-untyped-def]
+def read_supervisor(csr, slot, cycle, pc, progress):  # type: ignore[no-untyped-def]
     """Value a supervisor's get sees."""
     if slot == S_PC:
         return pc
@@ -148,6 +150,13 @@ def read_supervisor(csr, slot, cycle, pc):  # type: ignore[no-untyped-def]
         return (cycle >> 32) & 0xFFFFFFFF
     if slot == S_CR:
         return 0
+    if slot == S_CTXT_STS:
+        # Two bits a context, the supervisor's first; 1 is active. A stopped one has stopped the tile.
+        active = 1
+        for w in range(WORKERS):
+            if progress[w, EXIT_CYCLE] >= cycle:
+                active |= 4 << (2 * w)
+        return active
     return np.int64(csr[slot])
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tile_emu.isa.semantics import SEMANTICS
 from tile_emu.isa.table import ARCHITECTURES, Form, table
 from tile_emu.jit import jit
+from tile_emu.tile.csrspace import NO_SLOT, slot_tables
 from tile_emu.tile.layout import (
     ARF_SINK,
     ARF_STORED,
@@ -34,6 +35,7 @@ from tile_emu.tile.layout import (
     MRF_SINK,
     MRF_WRITABLE,
     OPCODE_INVALID,
+    OPCODE_NO_CSR,
     OPCODE_UNSUPPORTED,
     PAGE_WORDS,
 )
@@ -62,6 +64,8 @@ class DecodeTables(NamedTuple):
     opcode: NDArray[np.int32]  # tile_emu.tile.opcodes, OPCODE_UNSUPPORTED without semantics
     main_access: NDArray[np.uint8]  # [F, 5] READS and WRITES bits of main-register operands
     two_words: NDArray[np.uint8]
+    upper_index: NDArray[np.int8]  # which operand of uget and uput is the register's number, -1 for others
+    upper_slots: NDArray[np.uint8]  # NO_SLOT for numbers that no register of a worker's upper space has
     transform: NDArray[np.uint8]  # [F, 5]
     argument: NDArray[np.int32]  # [F, 5] sign bit, shift or register group size
     parts: NDArray[np.int32]  # [F, 5, 3, 3] value low bit, word low bit, mask
@@ -107,6 +111,8 @@ def decode_tables(architecture: str) -> DecodeTables:
         no_repeat=np.array([f.klass != "ordinary" for f in forms], np.uint8),
         opcode=np.array([opcode_of(f) if f.mnemonic in SEMANTICS else OPCODE_UNSUPPORTED for f in forms], np.int32),
         main_access=_main_access(forms),
+        upper_index=np.array([1 if f.mnemonic in ("uget", "uput") else -1 for f in forms], np.int8),
+        upper_slots=slot_tables(architecture)[1],
         two_words=np.array([f.mnemonic == "sendpicp" for f in forms], np.uint8),
         transform=transform,
         argument=argument,
@@ -237,6 +243,10 @@ def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-
             _half(tables, second, following, row, FIELD_AUX, FIELD_AUX_OPERANDS, 4)
             if row[FIELD_AUX] < 0 and row[FIELD_MAIN] >= 0:
                 row[FIELD_MAIN] = row[FIELD_AUX]
+            # Known before the main half has done anything.
+            index = np.int64(tables.upper_index[second])
+            if index >= 0 and tables.upper_slots[row[FIELD_AUX_OPERANDS + index]] == NO_SLOT:
+                row[FIELD_MAIN] = OPCODE_NO_CSR
         else:
             row[FIELD_MAIN] = OPCODE_INVALID
 

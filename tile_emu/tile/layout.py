@@ -39,6 +39,7 @@ FIELD_SOURCES = 14  # MRF positions the supervisor must wait for, plus 1, 5 bits
 FIELD_TARGETS = 15  # two MRF positions of 5 bits that become ready a latency after issue, MRF_SINK for none
 OPCODE_INVALID = -1
 OPCODE_UNSUPPORTED = -2
+OPCODE_NO_CSR = -3  # a bundle whose aux half names a status register that does not exist
 
 # Progress of one context, int64.
 PC = 0

@@ -117,7 +117,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:
-                    mrf[code[p + U4]] = uint32(read_supervisor(scsr, slot, t, pc) & M32)
+                    mrf[code[p + U4]] = uint32(read_supervisor(scsr, slot, t, pc, progress) & M32)
             elif op == OP_PUT:
                 slot = int64(slots[2, code[p + U5]])
                 cost = put_cost
@@ -129,7 +129,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             elif group == SYSTEM:
 @SYSTEM@
             else:
-                status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
+                status = undecoded(op)
             if status != 0 and not waiting:
                 break
             targets = int64(code[p + U15])

@@ -37,6 +37,8 @@ from tile_emu.tile.layout import (
     LAUNCH_LAST,
     LAUNCH_NEXT,
     LOG_COUNT,
+    OPCODE_NO_CSR,
+    OPCODE_UNSUPPORTED,
     PAGE_SHIFT,
     PC,
     RELEASE,
@@ -50,6 +52,7 @@ from tile_emu.tile.layout import (
 )
 from tile_emu.tile.opcodes import LOAD, STORE, SYSTEM, opcode_of
 
+INVALID_INSTR = int(Status.INVALID_INSTR)
 INVALID_OP = int(Status.INVALID_OP)
 INVALID_PC = int(Status.INVALID_PC)
 LOG_FULL = int(Status.LOG_FULL)
@@ -66,6 +69,14 @@ def same_element(first, second, split):
     if first >= split:
         return (first ^ second) & 8 == 0
     return first >> ELEMENT_SHIFT == second >> ELEMENT_SHIFT
+
+
+@jit(leaf=True)
+def undecoded(op):
+    """Status of a decoded row without an instruction."""
+    if op == OPCODE_UNSUPPORTED:
+        return UNSUPPORTED
+    return INVALID_OP if op == OPCODE_NO_CSR else INVALID_INSTR
 
 
 @jit(leaf=True)

@@ -91,9 +91,11 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                     status = ENDLESS
             elif group == CSR:
                 own[REPEAT_LEFT] = repeat_left
+                own[REPEAT_FIRST] = repeat_first
+                own[REPEAT_END] = repeat_end
                 status = do_csr(op, code, p, mrf, csr, slots, own, acc, start + 6 * turns, pc)
             else:
-                status = UNSUPPORTED if op == OPCODE_UNSUPPORTED else INVALID_INSTR
+                status = undecoded(op)
             if status != 0:
                 break
         if aux != 0:

@@ -3,16 +3,19 @@
 ``acc`` holds one worker's accumulators as float32[32]: the sums of unit u of set s at 8 * s + u, the staging chain at
 16 + 8 * s + u. AACC[k] of the manuals is ``acc[accumulator_index(k)]``: even numbers are sums, odd ones the chain (that
 the chain is the odd numbers is inferred). Every update rounds once to f32, nearest even: one product by a fused
-multiply-add, several f16 products by a float64 sum in element order starting with the accumulator (model C).
+multiply-add, two f16 products and the old sum as an exact sum.
 """
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 import numpy as np
 
 from tile_emu.isa.semantics.bits import bits_float, float_bits
+from tile_emu.isa.semantics.doubles import sum_of_three
 from tile_emu.isa.semantics.floating import (
     F32_NAN,
+    FLAGS,
     f16_result,
+    f32_quiet,
     high_half,
     low_half,
     pack_halves,
@@ -44,12 +47,11 @@ def _keep(acc, index, value, strict):
 
 @jit(leaf=True)
 def _keep_special(acc, index, bits, strict):
-    old = float_bits(acc[index])
     if bits & 0x7FFFFF or strict:
         acc[index] = bits_float(F32_NAN)
         return INV
-    acc[index] = bits_float(bits)
-    return 0 if old & 0x7FFFFFFF == 0x7F800000 else OFLO
+    # Finite f16 operands are too small to overflow an f32: the infinity was there before.
+    return 0
 
 
 @jit(inline=True)
@@ -82,46 +84,44 @@ def _nonfinite16(word):
 
 @jit(inline=True)
 def _add_halves(acc, index, word):
-    strict = _nonfinite16(word)
-    flags = _keep(acc, index, acc[index] + low_half(word), strict)
-    return flags | _keep(acc, index + 1, acc[index + 1] + high_half(word), strict)
+    flags = _keep(acc, index, acc[index] + low_half(word), word & 0x7C00 == 0x7C00)
+    return flags | _keep(acc, index + 1, acc[index + 1] + high_half(word), word & 0x7C000000 == 0x7C000000)
 
 
 @jit(inline=True)
 def _add_square_halves(acc, index, word):
-    strict = _nonfinite16(word)
     low = low_half(word)
     high = high_half(word)
     # An f16 square is exact in f32, so multiplying first rounds only once.
-    flags = _keep(acc, index, acc[index] + low * low, strict)
-    return flags | _keep(acc, index + 1, acc[index + 1] + high * high, strict)
+    flags = _keep(acc, index, acc[index] + low * low, word & 0x7C00 == 0x7C00)
+    return flags | _keep(acc, index + 1, acc[index + 1] + high * high, word & 0x7C000000 == 0x7C000000)
 
 
-@semantic("f16v4acc", GROUP, "A[0,2,4,6] += elements")
+@semantic("f16v4acc", GROUP, "A[0,2,4,6] += elements", choices="single-rounding nan")
 @jit(inline=True)
 def f16v4acc(acc, a, b):
     return _add_halves(acc, 0, a) | _add_halves(acc, 2, b)
 
 
-@semantic("f16v8acc", GROUP, "A[0,2,..,14] += elements")
+@semantic("f16v8acc", GROUP, "A[0,2,..,14] += elements", choices="single-rounding nan")
 @jit(inline=True)
 def f16v8acc(acc, a, b, c, d):
     return f16v4acc(acc, a, b) | _add_halves(acc, 4, c) | _add_halves(acc, 6, d)
 
 
-@semantic("f16v4absacc", GROUP, "A[0,2,4,6] += |elements|")
+@semantic("f16v4absacc", GROUP, "A[0,2,4,6] += |elements|", choices="single-rounding nan")
 @jit(inline=True)
 def f16v4absacc(acc, a, b):
     return f16v4acc(acc, a & 0x7FFF7FFF, b & 0x7FFF7FFF)
 
 
-@semantic("f16v8absacc", GROUP, "A[0,2,..,14] += |elements|")
+@semantic("f16v8absacc", GROUP, "A[0,2,..,14] += |elements|", choices="single-rounding nan")
 @jit(inline=True)
 def f16v8absacc(acc, a, b, c, d):
     return f16v8acc(acc, a & 0x7FFF7FFF, b & 0x7FFF7FFF, c & 0x7FFF7FFF, d & 0x7FFF7FFF)
 
 
-@semantic("f16v8sqacc", GROUP, "A[0,2,..,14] += elements squared")
+@semantic("f16v8sqacc", GROUP, "A[0,2,..,14] += elements squared", choices="single-rounding nan")
 @jit(inline=True)
 def f16v8sqacc(acc, a, b, c, d):
     flags = _add_square_halves(acc, 0, a) | _add_square_halves(acc, 2, b)
@@ -133,14 +133,14 @@ def _add_single(acc, index, a):
     return _keep_single(acc, index, acc[index] + bits_float(a), a, a, float_bits(acc[index]))
 
 
-@semantic("f32v4acc", GROUP, "A[0,2,4,6] += elements")
+@semantic("f32v4acc", GROUP, "A[0,2,4,6] += elements", choices="single-rounding nan overflow")
 @jit(inline=True)
 def f32v4acc(acc, a, b, c, d):
     flags = _add_single(acc, 0, a) | _add_single(acc, 1, b)
     return flags | _add_single(acc, 2, c) | _add_single(acc, 3, d)
 
 
-@semantic("f32v4absacc", GROUP, "A[0,2,4,6] += |elements|")
+@semantic("f32v4absacc", GROUP, "A[0,2,4,6] += |elements|", choices="single-rounding nan overflow")
 @jit(inline=True)
 def f32v4absacc(acc, a, b, c, d):
     return f32v4acc(acc, a & 0x7FFFFFFF, b & 0x7FFFFFFF, c & 0x7FFFFFFF, d & 0x7FFFFFFF)
@@ -152,27 +152,30 @@ def _multiply_add(acc, index, a, b):
     return _keep_single(acc, index, value, a, b, float_bits(acc[index]))
 
 
-@semantic("f32v4sqacc", GROUP, "A[0,2,4,6] += elements squared")
+@semantic("f32v4sqacc", GROUP, "A[0,2,4,6] += elements squared", choices="single-rounding nan overflow")
 @jit(inline=True)
 def f32v4sqacc(acc, a, b, c, d):
     flags = _multiply_add(acc, 0, a, a) | _multiply_add(acc, 1, b, b)
     return flags | _multiply_add(acc, 2, c, c) | _multiply_add(acc, 3, d, d)
 
 
-@semantic("f32mac", GROUP, "A[0] += x * y")
+@semantic("f32mac", GROUP, "A[0] += x * y", choices="single-rounding nan overflow")
 @jit(inline=True)
 def f32mac(acc, x, y):
     return _multiply_add(acc, 0, x, y)
 
 
-@semantic("f32v2mac", GROUP, "A[0] += x0 * y0; A[2] += x1 * y1")
+@semantic("f32v2mac", GROUP, "A[0] += x0 * y0; A[2] += x1 * y1", choices="single-rounding nan overflow")
 @jit(inline=True)
 def f32v2mac(acc, x0, x1, y0, y1):
     return _multiply_add(acc, 0, x0, y0) | _multiply_add(acc, 1, x1, y1)
 
 
 @semantic(
-    "f32v2aop", GROUP, "outer product: A[0,2,4,6] += x0*y0, x1*y0, x0*y1, x1*y1; the immediate is ignored (inferred)"
+    "f32v2aop",
+    GROUP,
+    "outer product: A[0,2,4,6] += x0*y0, x1*y0, x0*y1, x1*y1; the immediate is ignored (inferred)",
+    choices="single-rounding spare-immediate nan overflow",
 )
 @jit(inline=True)
 def f32v2aop(acc, x0, x1, y0, y1, flags):
@@ -183,19 +186,18 @@ def f32v2aop(acc, x0, x1, y0, y1, flags):
 @jit(inline=True)
 def _dot_halves(acc, index, x, y):
     strict = _nonfinite16(x) or _nonfinite16(y)
-    total = np.float64(acc[index])
-    total += np.float64(low_half(x)) * np.float64(low_half(y))
-    total += np.float64(high_half(x)) * np.float64(high_half(y))
-    return _keep(acc, index, np.float32(total), strict)
+    low = np.float64(low_half(x)) * np.float64(low_half(y))
+    high = np.float64(high_half(x)) * np.float64(high_half(y))
+    return _keep(acc, index, np.float32(sum_of_three(np.float64(acc[index]), low, high)), strict)
 
 
-@semantic("f16v2cmac", GROUP, "A[0] += x0*y0 + x1*y1")
+@semantic("f16v2cmac", GROUP, "A[0] += x0*y0 + x1*y1", choices="single-rounding nan")
 @jit(inline=True)
 def f16v2cmac(acc, x, y):
     return _dot_halves(acc, 0, x, y)
 
 
-@semantic("f16v4cmac", GROUP, "A[0] += x0*y0 + x1*y1; A[2] += x2*y2 + x3*y3")
+@semantic("f16v4cmac", GROUP, "A[0] += x0*y0 + x1*y1; A[2] += x2*y2 + x3*y3", choices="single-rounding nan")
 @jit(inline=True)
 def f16v4cmac(acc, x0, x1, y0, y1):
     return _dot_halves(acc, 0, x0, y0) | _dot_halves(acc, 1, x1, y1)
@@ -214,28 +216,47 @@ def _gina(acc, immediate, first, second):
     return out0, out1
 
 
-@semantic("f32v2gina", GROUP, "read the first pair of a chain, shift it, insert the source pair")
+@semantic(
+    "f32v2gina",
+    GROUP,
+    "read the first pair of a chain, shift it, insert the source pair",
+    choices="staging-chain spare-immediate",
+)
 @jit(inline=True)
 def f32v2gina(acc, a, b, immediate):
     out0, out1 = _gina(acc, immediate, bits_float(a), bits_float(b))
     return float_bits(out0), float_bits(out1)
 
 
-@semantic("f16v2gina", GROUP, "as f32v2gina, narrowing on the way out and widening on the way in")
+@semantic(
+    "f16v2gina",
+    GROUP,
+    "as f32v2gina, narrowing on the way out and widening on the way in",
+    choices="staging-chain spare-immediate nan f16-overflow stochastic",
+)
 @jit(inline=True)
 def f16v2gina(acc, ctl, draw, a, immediate):
-    out0, out1 = _gina(acc, immediate, low_half(a), high_half(a))
-    return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1))
+    low = f32_quiet(float_bits(low_half(a)))
+    high = f32_quiet(float_bits(high_half(a)))
+    out0, out1 = _gina(acc, immediate, bits_float(low), bits_float(high))
+    return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1)) | ((low | high) & FLAGS)
 
 
-@semantic("f16v4gacc", GROUP, "f16 of A[0,2,4,6]; accumulators unchanged")
+@semantic(
+    "f16v4gacc",
+    GROUP,
+    "f16 of A[0,2,4,6]; accumulators unchanged",
+    choices="nan f16-overflow stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v4gacc(acc, ctl, draw):
     low = pack_halves(f16_result(ctl, draw, acc[0]), f16_result(ctl, draw >> 16, acc[1]))
     return low, pack_halves(f16_result(ctl, draw >> 32, acc[2]), f16_result(ctl, draw >> 48, acc[3]))
 
 
-@semantic("f32v2axpy", GROUP, "result A[0], A[2]; then A[0], A[2] = TAS * x + y")
+@semantic(
+    "f32v2axpy", GROUP, "result A[0], A[2]; then A[0], A[2] = TAS * x + y", choices="single-rounding nan overflow"
+)
 @jit(inline=True)
 def f32v2axpy(acc, tas, x0, x1, y0, y1):
     out0 = float_bits(acc[0])
@@ -256,7 +277,12 @@ def _mix(acc, index, tas, x, y):
     return _keep(acc, index, np.float32(low), strict) | _keep(acc, index + 1, np.float32(high), strict)
 
 
-@semantic("f16v4mix", GROUP, "result f16 of A[0,2,4,6]; then A[2i] = TAS low * x_i + TAS high * y_i")
+@semantic(
+    "f16v4mix",
+    GROUP,
+    "result f16 of A[0,2,4,6]; then A[2i] = TAS low * x_i + TAS high * y_i",
+    choices="single-rounding nan f16-overflow stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v4mix(acc, ctl, draw, tas, x0, x1, y0, y1):
     out0, out1 = f16v4gacc(acc, ctl, draw)

@@ -45,8 +45,8 @@ def _is_bad(value):
 def _settle(acc, first, units, weights, row, rows, inputs_bad):
     """Give those of ``units`` units from ``first`` on whose sum is not finite their architectural value; flags.
 
-    An overflow of finite terms stays an infinity and sets OFLO; anything else is the canonical NaN and INV.
-    ``row``: first of ``rows`` rows of widened weights that the instruction used.
+    That is the canonical NaN and INV. But finite products of f16 or f8 are too small to overflow an f32: then an
+    infinite sum was one before and stays so. ``row``: first of ``rows`` rows of widened weights that were used.
     """
     outlined()
     flags = 0
@@ -58,8 +58,33 @@ def _settle(acc, first, units, weights, row, rows, inputs_bad):
             if bad or float_bits(acc[unit]) & 0x7FFFFF:
                 acc[unit] = bits_float(F32_NAN)
                 flags |= INV
-            else:
-                flags |= OFLO
+    return flags
+
+
+@jit(leaf=True)
+def add_product(acc, unit, x, weight):
+    """acc[unit] += x * weight in f32 with one rounding; flags. An input or weight that is not finite gives NaN."""
+    outlined()
+    total = fused_multiply_add(x, weight, acc[unit])
+    if not _is_bad(total):
+        acc[unit] = total
+        return 0
+    if _is_bad(x) or _is_bad(weight) or float_bits(total) & 0x7FFFFF:
+        acc[unit] = bits_float(F32_NAN)
+        return INV
+    flags = 0 if _is_bad(acc[unit]) else OFLO
+    acc[unit] = total
+    return flags
+
+
+@jit(leaf=True)
+def _add_products_left(acc, weights, row, x, left):
+    """The units, bits of ``left``, that a vector step left alone because their sum is not finite; flags."""
+    outlined()
+    flags = 0
+    for unit in range(UNITS):
+        if (left >> unit) & 1:
+            flags |= add_product(acc, unit, x, weights[row + unit])
     return flags
 
 
@@ -133,21 +158,42 @@ def _one_set(acc, weights, x0, x1, pin0, pin1, immediate):
     return out0, out1, flags
 
 
-@semantic("f16v4sisoamp", GROUP, "f16 product step, f32 partials in, f32 results out, 8 units", amp=True, macs=32)
+@semantic(
+    "f16v4sisoamp",
+    GROUP,
+    "f16 product step, f32 partials in, f32 results out, 8 units",
+    amp=True,
+    macs=32,
+    choices="product-rounding staging-chain nan partials flag-values",
+)
 @jit(inline=True)
 def f16v4sisoamp(acc, weights16, x0, x1, p0, p1, immediate):
     out0, out1, flags = _one_set(acc, weights16, x0, x1, bits_float(p0), bits_float(p1), immediate)
     return float_bits(out0) | flags, float_bits(out1)
 
 
-@semantic("f16v4sihoamp", GROUP, "f16 product step, f32 partials in, f16 results out, 8 units", amp=True, macs=32)
+@semantic(
+    "f16v4sihoamp",
+    GROUP,
+    "f16 product step, f32 partials in, f16 results out, 8 units",
+    amp=True,
+    macs=32,
+    choices="product-rounding staging-chain nan partials f16-overflow stochastic flag-values",
+)
 @jit(inline=True)
 def f16v4sihoamp(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     out0, out1, flags = _one_set(acc, weights16, x0, x1, bits_float(p0), bits_float(p1), immediate)
     return pack_halves(f16_result(ctl, draw, out0), f16_result(ctl, draw >> 16, out1)) | flags
 
 
-@semantic("f16v4hihoamp", GROUP, "f16 product step, f16 partials in, f16 results out, 8 units", amp=True, macs=32)
+@semantic(
+    "f16v4hihoamp",
+    GROUP,
+    "f16 product step, f16 partials in, f16 results out, 8 units",
+    amp=True,
+    macs=32,
+    choices="product-rounding staging-chain nan partials f16-overflow stochastic flag-values",
+)
 @jit(inline=True)
 def f16v4hihoamp(acc, weights16, ctl, draw, x0, x1, p, immediate):
     out0, out1, flags = _one_set(acc, weights16, x0, x1, low_half(p), high_half(p), immediate)
@@ -176,7 +222,14 @@ def _attend16(acc, weights, ctl, draw, row, x0, x1, a0, a1, b0, b1):
     return low | flags, high
 
 
-@semantic("f16v4hihov4amp", GROUP, "f16 product step, f16 partials in, f16 results out, 16 units", amp=True, macs=64)
+@semantic(
+    "f16v4hihov4amp",
+    GROUP,
+    "f16 product step, f16 partials in, f16 results out, 16 units",
+    amp=True,
+    macs=64,
+    choices="product-rounding staging-chain nan partials f16-overflow stochastic flag-values",
+)
 @jit(inline=True)
 def f16v4hihov4amp(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     if immediate & 3 != 0:
@@ -206,8 +259,7 @@ def _narrow_f32(acc, weights, sets, pairs, phase, x):
                 kept = acc[u]
                 acc[u] = acc[CHAIN + u]
                 acc[CHAIN + u] = kept
-            acc[u] = fused_multiply_add(x, weights[row + u], acc[u])
-            flags |= _settle(acc, u, 1, weights, row, 1, _is_bad(x))
+            flags |= add_product(acc, u, x, weights[row + u])
     return flags
 
 
@@ -247,6 +299,7 @@ def _move_f32(acc, chain, immediate, p0, p1):
     "f32 product step, 8 units; partials and results move on even phases, odd ones return +0 (inferred)",
     amp=True,
     macs=8,
+    choices="fused-product staging-chain odd-phase nan partials overflow flag-values",
 )
 @jit(inline=True)
 def f32sisoamp(acc, weights32, x, p0, p1, immediate):
@@ -257,8 +310,9 @@ def f32sisoamp(acc, weights32, x, p0, p1, immediate):
     else:
         if phase == 0:
             swap_with_chain_8(acc)
-        if scale_8(acc, weights32, phase * UNITS, bits_float(x)) != 0:
-            flags = _settle(acc, 0, 8, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
+        left = scale_8(acc, weights32, phase * UNITS, bits_float(x))
+        if left != 0:
+            flags = _add_products_left(acc, weights32, phase * UNITS, bits_float(x), left)
     if phase & 1:
         return flags, 0
     out0, out1 = _move_f32(acc, CHAIN, immediate, p0, p1)
@@ -271,6 +325,7 @@ def f32sisoamp(acc, weights32, x, p0, p1, immediate):
     "f32 product step, 16 units; even phases move set 0, odd ones set 1 (detail of set 1 inferred)",
     amp=True,
     macs=16,
+    choices="fused-product staging-chain second-set nan partials overflow flag-values",
 )
 @jit(inline=True)
 def f32sisov2amp(acc, weights32, x, p0, p1, immediate):
@@ -281,7 +336,8 @@ def f32sisov2amp(acc, weights32, x, p0, p1, immediate):
     else:
         if phase == 0:
             swap_with_chain_16(acc)
-        if scale_16(acc, weights32, phase * UNITS, bits_float(x)) != 0:
-            flags = _settle(acc, 0, UNITS, weights32, phase * UNITS, 1, _is_bad(bits_float(x)))
+        left = scale_16(acc, weights32, phase * UNITS, bits_float(x))
+        if left != 0:
+            flags = _add_products_left(acc, weights32, phase * UNITS, bits_float(x), left)
     out0, out1 = _move_f32(acc, CHAIN + 8 * (phase & 1), immediate, p0, p1)
     return out0 | flags, out1

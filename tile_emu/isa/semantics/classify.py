@@ -30,32 +30,37 @@ def class_code(bits, sign, infinity, normal):
     return (SUBNORMAL if magnitude < normal else NORMAL) + positive
 
 
-@semantic("f32class", GROUP, "class code")
+@semantic("f32class", GROUP, "class code", choices="class-codes")
 @jit(inline=True)
 def f32class(a):
     return class_code(a, 0x80000000, 0x7F800000, 0x800000)
 
 
-@semantic("f32v2class", GROUP, "class code of element i in byte i")
+@semantic("f32v2class", GROUP, "class code of element i in byte i", choices="class-codes")
 @jit(inline=True)
 def f32v2class(a, b):
     return f32class(a) | (f32class(b) << 8)
 
 
-@semantic("f16v2class", GROUP, "class code of element i in byte i")
+@semantic("f16v2class", GROUP, "class code of element i in byte i", choices="class-codes")
 @jit(inline=True)
 def f16v2class(a):
     low = class_code(a & 0xFFFF, 0x8000, 0x7C00, 0x400)
     return low | (class_code(a >> 16, 0x8000, 0x7C00, 0x400) << 8)
 
 
-@semantic("f16v4class", GROUP, "class code of element i in byte i")
+@semantic("f16v4class", GROUP, "class code of element i in byte i", choices="class-codes")
 @jit(inline=True)
 def f16v4class(a, b):
     return f16v2class(a) | (f16v2class(b) << 16)
 
 
-@semantic("f8v4class", GROUP, "class code of byte i in byte i; format FP_NFMT.ARF_FMT; NaN is quiet (inferred)")
+@semantic(
+    "f8v4class",
+    GROUP,
+    "class code of byte i in byte i; format FP_NFMT.ARF_FMT; NaN is quiet (inferred)",
+    choices="class-codes",
+)
 @jit(leaf=True)
 def f8v4class(nfmt, a):
     outlined()
@@ -68,14 +73,21 @@ def f8v4class(nfmt, a):
     return result
 
 
-@semantic("f16v2maxc", GROUP, "maxNum of both halves, in both halves (upper one inferred)")
+@semantic(
+    "f16v2maxc",
+    GROUP,
+    "maxNum of both halves, in both halves (upper one inferred)",
+    choices="lateral-maximum nan extremes",
+)
 @jit(inline=True)
 def f16v2maxc(a):
     largest = f16_select(a & 0xFFFF, a >> 16, True)
     return pack_halves(largest, largest)
 
 
-@semantic("f16v4maxc", GROUP, "[maxNum(a0, a1), maxNum(a2, a3)] (pairing inferred)")
+@semantic(
+    "f16v4maxc", GROUP, "[maxNum(a0, a1), maxNum(a2, a3)] (pairing inferred)", choices="lateral-maximum nan extremes"
+)
 @jit(inline=True)
 def f16v4maxc(a, b):
     return pack_halves(f16_select(a & 0xFFFF, a >> 16, True), f16_select(b & 0xFFFF, b >> 16, True))

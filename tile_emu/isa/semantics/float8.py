@@ -60,14 +60,14 @@ def f8_widen(ctl, nfmt, scale, byte):
     return f16_round(ctl & CTL_NANOO, 0, value, NEAREST)
 
 
-@semantic("f8v2tof16", GROUP, "bytes 0 and 1 widened, times 2 ** SCALE")
+@semantic("f8v2tof16", GROUP, "bytes 0 and 1 widened, times 2 ** SCALE", choices="f8-rounding nan f16-overflow")
 @jit(inline=True)
 def f8v2tof16(ctl, nfmt, scale, a):
     low = f8_widen(ctl, nfmt, scale, a)
     return pack_halves(low, f8_widen(ctl, nfmt, scale, a >> 8))
 
 
-@semantic("f8v4tof16", GROUP, "four bytes widened, times 2 ** SCALE")
+@semantic("f8v4tof16", GROUP, "four bytes widened, times 2 ** SCALE", choices="f8-rounding nan f16-overflow")
 @jit(inline=True)
 def f8v4tof16(ctl, nfmt, scale, a):
     return f8v2tof16(ctl, nfmt, scale, a), f8v2tof16(ctl, nfmt, scale, a >> 16)
@@ -94,7 +94,12 @@ def f8_narrow(ctl, nfmt, scale, half):
     return (bits | 0x80 if value < 0.0 and bits != 0 else bits) | flags
 
 
-@semantic("f16v2tof8", GROUP, "two f16 times 2 ** SCALE, narrowed; upper bytes 0 (inferred)")
+@semantic(
+    "f16v2tof8",
+    GROUP,
+    "two f16 times 2 ** SCALE, narrowed; upper bytes 0 (inferred)",
+    choices="f8-rounding f8-range f8-upper",
+)
 @jit(leaf=True)
 def f16v2tof8(ctl, nfmt, scale, a):
     outlined()
@@ -109,7 +114,7 @@ def _join_bytes(low, high):
     return (low & 0xFFFF) | ((high & 0xFFFF) << 16) | ((low | high) & ~0xFFFF)
 
 
-@semantic("f16v8tof8", GROUP, "eight f16 times 2 ** SCALE, narrowed")
+@semantic("f16v8tof8", GROUP, "eight f16 times 2 ** SCALE, narrowed", choices="f8-rounding f8-range")
 @jit(inline=True)
 def f16v8tof8(ctl, nfmt, scale, a, b, c, d):
     low = _join_bytes(f16v2tof8(ctl, nfmt, scale, a), f16v2tof8(ctl, nfmt, scale, b))
@@ -176,7 +181,14 @@ def f8_amp_set(acc, weights32, first, immediate, nfmt, scale, x0, x1, pin0, pin1
     return out0, out1, flags | _settle_partials(acc, chain + units - 2)
 
 
-@semantic("f8v8hihov4amp", GROUP, "f8 product step, f16 partials in, f16 results out, 16 units", amp=True, macs=128)
+@semantic(
+    "f8v8hihov4amp",
+    GROUP,
+    "f8 product step, f16 partials in, f16 results out, 16 units",
+    amp=True,
+    macs=128,
+    choices="product-rounding staging-chain f8-scale nan partials f16-overflow stochastic flag-values",
+)
 @jit(leaf=True)
 def f8v8hihov4amp(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immediate):
     outlined()

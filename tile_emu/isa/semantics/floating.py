@@ -101,43 +101,43 @@ def f16_is_nan(a):
     return a & 0x7FFF > 0x7C00
 
 
-@semantic("f32add f32v2add", ALU, "a + b")
+@semantic("f32add f32v2add", ALU, "a + b", choices="nan overflow")
 @jit(inline=True)
 def f32add(a, b):
     return f32_result(bits_float(a) + bits_float(b), a, b)
 
 
-@semantic("f32sub f32v2sub", ALU, "a - b")
+@semantic("f32sub f32v2sub", ALU, "a - b", choices="nan overflow")
 @jit(inline=True)
 def f32sub(a, b):
     return f32_result(bits_float(a) - bits_float(b), a, b)
 
 
-@semantic("f32mul f32v2mul", ALU, "a * b")
+@semantic("f32mul f32v2mul", ALU, "a * b", choices="nan overflow")
 @jit(inline=True)
 def f32mul(a, b):
     return f32_result(bits_float(a) * bits_float(b), a, b)
 
 
-@semantic("f32absadd f32v2absadd", ALU, "|a| + |b|")
+@semantic("f32absadd f32v2absadd", ALU, "|a| + |b|", choices="nan overflow")
 @jit(inline=True)
 def f32absadd(a, b):
     return f32add(a & 0x7FFFFFFF, b & 0x7FFFFFFF)
 
 
-@semantic("f16v2add f16v4add", ALU, "a + b per half")
+@semantic("f16v2add f16v4add", ALU, "a + b per half", choices="nan f16-overflow stochastic stochastic-forms")
 @jit(inline=True)
 def f16v2add(ctl, draw, a, b):
     return f16v2_sum(ctl, draw, low_half(a), high_half(a), low_half(b), high_half(b))
 
 
-@semantic("f16v2sub f16v4sub", ALU, "a - b per half")
+@semantic("f16v2sub f16v4sub", ALU, "a - b per half", choices="nan f16-overflow stochastic stochastic-forms")
 @jit(inline=True)
 def f16v2sub(ctl, draw, a, b):
     return f16v2_sum(ctl, draw, low_half(a), high_half(a), -low_half(b), -high_half(b))
 
 
-@semantic("f16v2mul f16v4mul", ALU, "a * b per half")
+@semantic("f16v2mul f16v4mul", ALU, "a * b per half", choices="nan f16-overflow stochastic stochastic-forms")
 @jit(inline=True)
 def f16v2mul(ctl, draw, a, b):
     low = low_half(a) * low_half(b)
@@ -145,7 +145,7 @@ def f16v2mul(ctl, draw, a, b):
     return f16v2_result(ctl, draw, narrow(low) | (narrow(high) << 16), np.float64(low), np.float64(high))
 
 
-@semantic("f16v2absadd f16v4absadd", ALU, "|a| + |b| per half")
+@semantic("f16v2absadd f16v4absadd", ALU, "|a| + |b| per half", choices="nan f16-overflow stochastic stochastic-forms")
 @jit(inline=True)
 def f16v2absadd(ctl, draw, a, b):
     return f16v2add(ctl, draw, a & 0x7FFF7FFF, b & 0x7FFF7FFF)
@@ -188,50 +188,50 @@ def f16v2_select(a, b, greater):
     return pack_halves(low, f16_select(a >> 16, b >> 16, greater))
 
 
-@semantic("f32max f32v2max", ALU, "maxNum(a, b)")
+@semantic("f32max f32v2max", ALU, "maxNum(a, b)", choices="nan extremes")
 @jit(inline=True)
 def f32max(a, b):
     return f32_select(a, b, True)
 
 
-@semantic("f32min f32v2min", ALU, "minNum(a, b)")
+@semantic("f32min f32v2min", ALU, "minNum(a, b)", choices="nan extremes")
 @jit(inline=True)
 def f32min(a, b):
     return f32_select(a, b, False)
 
 
-@semantic("f32absmax f32v2absmax", ALU, "maxNum(|a|, |b|)")
+@semantic("f32absmax f32v2absmax", ALU, "maxNum(|a|, |b|)", choices="nan extremes")
 @jit(inline=True)
 def f32absmax(a, b):
     return f32_select(a & 0x7FFFFFFF, b & 0x7FFFFFFF, True)
 
 
-@semantic("f16v2max f16v4max", ALU, "maxNum(a, b) per half")
+@semantic("f16v2max f16v4max", ALU, "maxNum(a, b) per half", choices="nan extremes")
 @jit(inline=True)
 def f16v2max(a, b):
     return f16v2_select(a, b, True)
 
 
-@semantic("f16v2min f16v4min", ALU, "minNum(a, b) per half")
+@semantic("f16v2min f16v4min", ALU, "minNum(a, b) per half", choices="nan extremes")
 @jit(inline=True)
 def f16v2min(a, b):
     return f16v2_select(a, b, False)
 
 
-@semantic("f16v2absmax f16v4absmax", ALU, "maxNum(|a|, |b|) per half")
+@semantic("f16v2absmax f16v4absmax", ALU, "maxNum(|a|, |b|) per half", choices="nan extremes")
 @jit(inline=True)
 def f16v2absmax(a, b):
     return f16v2_select(a & 0x7FFF7FFF, b & 0x7FFF7FFF, True)
 
 
-@semantic("f32clamp", GROUP, "min(max(x, lo), hi) with lo, hi in a pair")
+@semantic("f32clamp", GROUP, "min(max(x, lo), hi) with lo, hi in a pair", choices="nan extremes")
 @jit(inline=True)
 def f32clamp(x, low, high):
     raised = f32_select(x, low, True)
     return f32_select(raised & M32, high, False) | (raised & FLAGS)
 
 
-@semantic("f32v2clamp", GROUP, "f32clamp of both elements")
+@semantic("f32v2clamp", GROUP, "f32clamp of both elements", choices="nan extremes")
 @jit(inline=True)
 def f32v2clamp(x0, x1, low, high):
     return f32clamp(x0, low, high), f32clamp(x1, low, high)
@@ -245,13 +245,15 @@ def _f16v2clamp_word(x, limits):
     return f16v2_select(raised & M32, high, False) | (raised & FLAGS)
 
 
-@semantic("f16v2clamp", GROUP, "min(max(x, lo), hi) per half; lo low half, hi high half of source 1")
+@semantic(
+    "f16v2clamp", GROUP, "min(max(x, lo), hi) per half; lo low half, hi high half of source 1", choices="nan extremes"
+)
 @jit(inline=True)
 def f16v2clamp(x, limits):
     return _f16v2clamp_word(x, limits)
 
 
-@semantic("f16v4clamp", GROUP, "f16v2clamp of both words")
+@semantic("f16v4clamp", GROUP, "f16v2clamp of both words", choices="nan extremes")
 @jit(inline=True)
 def f16v4clamp(x0, x1, limits):
     return _f16v2clamp_word(x0, limits), _f16v2clamp_word(x1, limits)
@@ -353,32 +355,37 @@ def f32_quiet(bits):
     return F32_NAN | INV if f32_is_nan(bits) else bits
 
 
-@semantic("f16tof32", ALU, "low half widened, exact")
+@semantic("f16tof32", ALU, "low half widened, exact", choices="nan")
 @jit(inline=True)
 def f16tof32(a):
     return f32_quiet(float_bits(low_half(a)))
 
 
-@semantic("f16v2tof32", GROUP, "both halves widened, exact")
+@semantic("f16v2tof32", GROUP, "both halves widened, exact", choices="nan")
 @jit(inline=True)
 def f16v2tof32(a):
     return f32_quiet(float_bits(low_half(a))), f32_quiet(float_bits(high_half(a)))
 
 
-@semantic("f32tof16", ALU, "narrowed to nearest even, result in both halves")
+@semantic(
+    "f32tof16",
+    ALU,
+    "narrowed to nearest even, result in both halves",
+    choices="nan f16-overflow stochastic rounding-mode",
+)
 @jit(inline=True)
 def f32tof16(ctl, draw, a):
     # One conversion, so both halves round with field 0.
     return f16v2_converted(ctl, (draw & 0xFFFF) * 0x10001, bits_float(a), bits_float(a))
 
 
-@semantic("f32v2tof16", GROUP, "two f32 narrowed")
+@semantic("f32v2tof16", GROUP, "two f32 narrowed", choices="nan f16-overflow stochastic rounding-mode")
 @jit(inline=True)
 def f32v2tof16(ctl, draw, a, b):
     return f16v2_converted(ctl, draw, bits_float(a), bits_float(b))
 
 
-@semantic("f32v4tof16", GROUP, "four f32 narrowed")
+@semantic("f32v4tof16", GROUP, "four f32 narrowed", choices="nan f16-overflow stochastic rounding-mode")
 @jit(inline=True)
 def f32v4tof16(ctl, draw, a, b, c, d):
     return f32v2tof16(ctl, draw, a, b), f32v2tof16(ctl, draw >> 32, c, d)
@@ -415,19 +422,21 @@ def _to_integer(a, lowest, highest):
     return np.int64(value) & M32
 
 
-@semantic("f32toi32", ALU, "f32 to signed integer, nearest even, saturating (inferred)")
+@semantic("f32toi32", ALU, "f32 to signed integer, nearest even, saturating (inferred)", choices="saturation")
 @jit(inline=True)
 def f32toi32(a):
     return _to_integer(a, -2147483648.0, 2147483647.0)
 
 
-@semantic("f32toui32", ALU, "f32 to unsigned integer, nearest even, saturating (inferred)")
+@semantic("f32toui32", ALU, "f32 to unsigned integer, nearest even, saturating (inferred)", choices="saturation")
 @jit(inline=True)
 def f32toui32(a):
     return _to_integer(a, 0.0, 4294967295.0)
 
 
-@semantic("f32int", ALU, "rounded to an integral value; mode 0 even, 1 up, 2 down, 3 to zero, 4 ties away")
+@semantic(
+    "f32int", ALU, "rounded to an integral value; mode 0 even, 1 up, 2 down, 3 to zero, 4 ties away", choices="nan"
+)
 @jit(leaf=True)
 def f32int(a, mode):
     value = np.float64(bits_float(a))
@@ -447,13 +456,13 @@ def f32int(a, mode):
     return (float_bits(np.float32(rounded)) & 0x7FFFFFFF) | (a & 0x80000000)
 
 
-@semantic("f16v2sum", GROUP, "f32 sum of both halves")
+@semantic("f16v2sum", GROUP, "f32 sum of both halves", choices="nan overflow")
 @jit(inline=True)
 def f16v2sum(a):
     return f32_result(low_half(a) + high_half(a), float_bits(low_half(a)), float_bits(high_half(a)))
 
 
-@semantic("f16v4sum", GROUP, "f32 sums of elements 0, 1 and of 2, 3")
+@semantic("f16v4sum", GROUP, "f32 sums of elements 0, 1 and of 2, 3", choices="nan overflow")
 @jit(inline=True)
 def f16v4sum(a, b):
     return f16v2sum(a), f16v2sum(b)

@@ -80,12 +80,17 @@ if DISABLED:
         return bits[0] | bits[1] << 16, bits[2] | bits[3] << 16, *out, attention
 
     def _scale(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
+        left = 0
         for u in range(units):
-            acc[u] = fused_multiply_add(x, weights[row + u], acc[u])
-        return _not_finite(acc, units)
+            total = fused_multiply_add(x, weights[row + u], acc[u])
+            if np.isfinite(total):
+                acc[u] = total
+            else:
+                left |= 1 << u
+        return left
 
     def scale_8(acc: Any, weights: Any, row: Any, x: Any) -> Any:
-        """Units 0..7: acc[u] += x * weight, one rounding; not 0 if a sum is not finite."""
+        """Units 0..7: acc[u] += x * weight, one rounding; bit u: not finite, so left alone."""
         return _scale(acc, weights, row, x, 8)
 
     def scale_16(acc: Any, weights: Any, row: Any, x: Any) -> Any:
@@ -273,22 +278,24 @@ else:
             fma = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f32"
             )
-            total = builder.call(fma, [x, weight, _load(builder, acc_pointer)])
-            builder.store(total, acc_pointer, align=4)
-            return _not_finite_lanes(builder, total)
+            old = _load(builder, acc_pointer)
+            total = builder.call(fma, [x, weight, old])
+            bad = _not_finite_lanes(builder, total)
+            builder.store(builder.select(bad, old, total), acc_pointer, align=4)
+            return _as_mask(builder, bad)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x = _splat(builder, args[3], 8)
-            bad = one_set(context, builder, signature, args, x, 0)
+            left = one_set(context, builder, signature, args, x, 0)
             if units == 16:
-                bad = builder.or_(bad, one_set(context, builder, signature, args, x, 8))
-            return _as_mask(builder, bad)
+                left = builder.or_(left, builder.shl(one_set(context, builder, signature, args, x, 8), _I64(8)))
+            return left
 
         return types.int64(_ARRAY, _ARRAY, types.int64, types.float32), codegen
 
     @intrinsic
     def scale_8(typingctx: Any, acc: Any, weights: Any, row: Any, x: Any) -> Any:
-        """Units 0..7: acc[u] += x * weight, one rounding; not 0 if a sum is not finite."""
+        """Units 0..7: acc[u] += x * weight, one rounding; bit u: not finite, so left alone."""
         return _emit_scale(8)
 
     @intrinsic

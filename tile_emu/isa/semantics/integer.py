@@ -67,19 +67,24 @@ def not_(a):
     return ~a
 
 
-@semantic("shl", ALU, "a << b; amounts of 32 and more give 0 (inferred)")
+@semantic("shl", ALU, "a << b; amounts of 32 and more give 0 (inferred)", choices="shift-amount")
 @jit(inline=True)
 def shl(a, b):
     return a << b if b < 32 else 0
 
 
-@semantic("shr", ALU, "a >> b, logical; amounts of 32 and more give 0 (inferred)")
+@semantic("shr", ALU, "a >> b, logical; amounts of 32 and more give 0 (inferred)", choices="shift-amount")
 @jit(inline=True)
 def shr(a, b):
     return a >> b if b < 32 else 0
 
 
-@semantic("shrs", ALU, "a >> b, arithmetic; amounts of 32 and more give the sign everywhere (inferred)")
+@semantic(
+    "shrs",
+    ALU,
+    "a >> b, arithmetic; amounts of 32 and more give the sign everywhere (inferred)",
+    choices="shift-amount",
+)
 @jit(inline=True)
 def shrs(a, b):
     return sign_extend(a, 32) >> (b if b < 32 else 31)
@@ -125,7 +130,7 @@ def cmpult(a, b):
     return 1 if a & M32 < b & M32 else 0
 
 
-@semantic("abs", ALU, "absolute value; 0x80000000 stays (inferred)")
+@semantic("abs", ALU, "absolute value; 0x80000000 stays (inferred)", choices="abs-lowest")
 @jit(inline=True)
 def abs_(a):
     x = sign_extend(a, 32)
@@ -259,13 +264,13 @@ def sort8x8hi(a, b):
     return ((a >> 8) & 0xFF) | ((a >> 16) & 0xFF00) | ((b << 8) & 0xFF0000) | (b & 0xFF000000)
 
 
-@semantic("sort8", ALU, "[a0, a2, a1, a3] (inferred)")
+@semantic("sort8", ALU, "[a0, a2, a1, a3] (inferred)", choices="byte-order")
 @jit(inline=True)
 def sort8(a):
     return (a & 0xFF0000FF) | ((a >> 8) & 0xFF00) | ((a << 8) & 0xFF0000)
 
 
-@semantic("swap8", ALU, "[a1, a0, a3, a2] (inferred)")
+@semantic("swap8", ALU, "[a1, a0, a3, a2] (inferred)", choices="byte-order")
 @jit(inline=True)
 def swap8(a):
     return ((a >> 8) & 0x00FF00FF) | ((a << 8) & 0xFF00FF00)

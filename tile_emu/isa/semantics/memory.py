@@ -49,8 +49,18 @@ for _name, _size, _function, _summary in (
     ("ld64", 8, as_is, "64-bit load into a pair"),
     ("ld128", 16, as_is, "128-bit load into a quad, interleaved region only"),
 ):
-    declare(_name, Shape.LOAD, f"{_summary}; address base + delta + {_size} * offset", _function, size=_size)
-    declare(f"{_name}step", Shape.LOAD_STEP, f"{_summary}; delta += {_size} * increment", _function, size=_size)
+    _sink = "" if _name in ("ldz8", "lds8", "ldz16", "lds16") else "zero-sink"
+    declare(
+        _name, Shape.LOAD, f"{_summary}; address base + delta + {_size} * offset", _function, choices=_sink, size=_size
+    )
+    declare(
+        f"{_name}step",
+        Shape.LOAD_STEP,
+        f"{_summary}; delta += {_size} * increment",
+        _function,
+        choices=_sink,
+        size=_size,
+    )
 
 declare("st32", Shape.STORE, "32-bit store; address base + delta + 4 * offset", as_is, size=4)
 declare("st64", Shape.STORE, "64-bit store; address base + delta + 8 * offset", as_is, size=8)
@@ -60,8 +70,26 @@ declare("stm32", Shape.STORE_INDEXED, "32-bit store; address base + 4 * offset",
 declare("stm32step", Shape.STORE_INDEXED_STEP, "32-bit store at base; base += 4 * stride", as_is, size=4)
 
 # Delta loads: datum at base + (delta >> shift & 0xffff), then the next deltas from the pointer, which steps.
-declare("ldd16a32", Shape.LOAD_DELTA, "32-bit datum at the delta, next 16-bit delta", as_is, size=4, delta=2, shift=0)
-declare("ldd16a64", Shape.LOAD_DELTA, "64-bit datum at the delta, next 16-bit delta", as_is, size=8, delta=2, shift=0)
+declare(
+    "ldd16a32",
+    Shape.LOAD_DELTA,
+    "32-bit datum at the delta, next 16-bit delta",
+    as_is,
+    size=4,
+    delta=2,
+    shift=0,
+    choices="delta-upper zero-sink",
+)
+declare(
+    "ldd16a64",
+    Shape.LOAD_DELTA,
+    "64-bit datum at the delta, next 16-bit delta",
+    as_is,
+    size=8,
+    delta=2,
+    shift=0,
+    choices="delta-upper zero-sink",
+)
 declare(
     "ldd16b16",
     Shape.LOAD_DELTA,
@@ -70,32 +98,69 @@ declare(
     size=2,
     delta=2,
     shift=0,
+    choices="delta-upper zero-sink",
 )
 declare(
-    "ldd16v2a32", Shape.LOAD_DELTA, "32-bit datum at the upper delta, next two deltas", as_is, size=4, delta=4, shift=16
+    "ldd16v2a32",
+    Shape.LOAD_DELTA,
+    "32-bit datum at the upper delta, next two deltas",
+    as_is,
+    size=4,
+    delta=4,
+    shift=16,
+    choices="zero-sink",
 )
 
-declare("ld64a32", Shape.LOAD_TWO, "quad[2:3] = 64 bits at the pointer, quad[1] = 32 bits at the delta; pointer += 8")
+declare(
+    "ld64a32",
+    Shape.LOAD_TWO,
+    "quad[2:3] = 64 bits at the pointer, quad[1] = 32 bits at the delta; pointer += 8",
+    choices="zero-sink",
+)
 declare(
     "ldb16b16",
     Shape.LOAD_TWO,
     "two broadcast halves at both deltas; low delta += 2, high delta += 2 * mini-delta (which takes which is inferred)",
+    choices="mini-delta zero-sink",
 )
 
 # Packed addresses: the accesses in operand order as (address, size, kind). Address 0 and 1 are load streams, 2 the
 # store stream. The second stream of ld64a32pace and ld64b16pace moves in units of its datum (inferred).
-declare("ld2x64pace", Shape.PACE, "two 64-bit loads", accesses=((0, 8, "load"), (1, 8, "load")))
-declare("ldst64pace", Shape.PACE, "64-bit load and 64-bit store", accesses=((0, 8, "load"), (2, 8, "store")))
-declare("st64pace", Shape.PACE, "64-bit store", accesses=((2, 8, "store"),))
+declare(
+    "ld2x64pace",
+    Shape.PACE,
+    "two 64-bit loads",
+    accesses=((0, 8, "load"), (1, 8, "load")),
+    choices="pace-wrap zero-sink",
+)
+declare(
+    "ldst64pace",
+    Shape.PACE,
+    "64-bit load and 64-bit store",
+    accesses=((0, 8, "load"), (2, 8, "store")),
+    choices="pace-wrap zero-sink",
+)
+declare("st64pace", Shape.PACE, "64-bit store", accesses=((2, 8, "store"),), choices="pace-wrap")
 declare(
     "ld2xst64pace",
     Shape.PACE,
     "two 64-bit loads and a 64-bit store",
     accesses=((0, 8, "load"), (1, 8, "load"), (2, 8, "store")),
+    choices="pace-wrap zero-sink",
 )
-declare("ld64a32pace", Shape.PACE, "64-bit and 32-bit load", accesses=((0, 8, "load"), (1, 4, "load")))
 declare(
-    "ld64b16pace", Shape.PACE, "64-bit load and broadcast 16-bit load", accesses=((0, 8, "load"), (1, 2, "broadcast"))
+    "ld64a32pace",
+    Shape.PACE,
+    "64-bit and 32-bit load",
+    accesses=((0, 8, "load"), (1, 4, "load")),
+    choices="pace-unit pace-wrap zero-sink",
+)
+declare(
+    "ld64b16pace",
+    Shape.PACE,
+    "64-bit load and broadcast 16-bit load",
+    accesses=((0, 8, "load"), (1, 2, "broadcast")),
+    choices="pace-unit pace-wrap zero-sink",
 )
 
 

@@ -41,7 +41,7 @@ def urand64(prng):
     return out & M32, (out >> 32) & M32
 
 
-@semantic("urand32", GROUP, "low 32 bits of one step (which half is inferred)")
+@semantic("urand32", GROUP, "low 32 bits of one step (which half is inferred)", choices="random-half")
 @jit(inline=True)
 def urand32(prng):
     return prng_step(prng) & M32
@@ -58,14 +58,14 @@ def _nearly_normal(prng):
     return np.float32(total) * np.float32(0.03125)
 
 
-@semantic("f16v2grand", GROUP, "two f16 of about N(0, 1), one step each (MODEL)")
+@semantic("f16v2grand", GROUP, "two f16 of about N(0, 1), one step each (MODEL)", choices="gaussian")
 @jit(inline=True)
 def f16v2grand(prng):
     low = narrow(_nearly_normal(prng))
     return low | (narrow(_nearly_normal(prng)) << 16)
 
 
-@semantic("f32v2grand", GROUP, "two f32 of about N(0, 1), one step each (MODEL)")
+@semantic("f32v2grand", GROUP, "two f32 of about N(0, 1), one step each (MODEL)", choices="gaussian")
 @jit(inline=True)
 def f32v2grand(prng):
     low = float_bits(_nearly_normal(prng))
@@ -84,7 +84,12 @@ def _kept(prng, p):
     return kept
 
 
-@semantic("f16v4rmask", GROUP, "elements kept with probability p[15:0] / 65536, else +0; p[16]: all (draw inferred)")
+@semantic(
+    "f16v4rmask",
+    GROUP,
+    "elements kept with probability p[15:0] / 65536, else +0; p[16]: all (draw inferred)",
+    choices="random-mask",
+)
 @jit(inline=True)
 def f16v4rmask(prng, a, b, p):
     kept = _kept(prng, p)
@@ -92,7 +97,7 @@ def f16v4rmask(prng, a, b, p):
     return low, b & (((kept >> 2) & 1) * 0xFFFF | (kept >> 3) * 0xFFFF0000)
 
 
-@semantic("f32v2rmask", GROUP, "as f16v4rmask for two f32")
+@semantic("f32v2rmask", GROUP, "as f16v4rmask for two f32", choices="random-mask")
 @jit(inline=True)
 def f32v2rmask(prng, a, b, p):
     kept = _kept(prng, p)
@@ -105,7 +110,12 @@ def _unit_half(u):
     return narrow(np.float32(2 * u - 0xFFFF) * bits_float(0x37000000))
 
 
-@semantic("f16v2sufromui f16v4sufromui", ALU, "unsigned u per half to (u + 0.5) / 2**16 - 0.5, nearest even (inferred)")
+@semantic(
+    "f16v2sufromui f16v4sufromui",
+    ALU,
+    "unsigned u per half to (u + 0.5) / 2**16 - 0.5, nearest even (inferred)",
+    choices="unit-rounding",
+)
 @jit(inline=True)
 def f16v2sufromui(a):
     return _unit_half(a & 0xFFFF) | (_unit_half(a >> 16) << 16)

@@ -13,6 +13,8 @@ Attributes: ``turns`` of a multi-pass function (default 1; a function may add EX
 result), ``amp`` for product instructions that count as such, ``macs`` of one instruction; sizes and accesses of memory
 instructions.
 
+``choices`` names, separated by spaces, the modelling choices (choices.py) that the mnemonic depends on.
+
 Values on the way in and out are ``int64`` holding 32-bit patterns (0 .. 2**32 - 1); signed immediates are negative
 integers. A floating-point function returns its 32-bit pattern in bits 0..31 and the exception flags it raised in bits
 32.. (same order as FP_STS: INV, DIV0, OFLO), so that one register carries both.
@@ -24,6 +26,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from tile_emu.isa.semantics.choices import CHOICES, CONTROL, PRIVATE, SPECIAL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +81,18 @@ class Semantic:
     function: Callable[..., Any] | None
     summary: str
     attributes: dict[str, Any] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+
+    @property
+    def exactness(self) -> str:
+        """EXACT: nothing chosen; SPECIAL: only for special values or under control bits; MODEL: in ordinary use.
+
+        EXACT and SPECIAL results of ordinary operands are those that public texts define, bit for bit.
+        """
+        kinds = {CHOICES[name].kind for name in self.choices} - {PRIVATE}
+        if not kinds:
+            return "EXACT"
+        return "SPECIAL" if kinds <= {SPECIAL, CONTROL} else "MODEL"
 
     @property
     def name(self) -> str:
@@ -93,20 +109,31 @@ SEMANTICS: dict[str, Semantic] = {}
 
 
 def declare(
-    mnemonics: str, shape: Shape, summary: str, function: Callable[..., Any] | None = None, **attributes: Any
+    mnemonics: str,
+    shape: Shape,
+    summary: str,
+    function: Callable[..., Any] | None = None,
+    choices: str = "",
+    **attributes: Any,
 ) -> None:
-    """Give the meaning of one or several mnemonics (separated by spaces). A second declaration is a ValueError."""
+    """Give the meaning of one or several mnemonics (separated by spaces).
+
+    A second declaration, or an unknown choice, is a ValueError.
+    """
+    names = tuple(choices.split())
     for mnemonic in mnemonics.split():
         if mnemonic in SEMANTICS:
             raise ValueError(f"{mnemonic} is declared twice")
-        SEMANTICS[mnemonic] = Semantic(mnemonic, shape, function, summary, attributes)
+        if not set(names) <= set(CHOICES):
+            raise ValueError(f"{mnemonic}: no choice {sorted(set(names) - set(CHOICES))}")
+        SEMANTICS[mnemonic] = Semantic(mnemonic, shape, function, summary, attributes, names)
 
 
-def semantic(mnemonics: str, shape: Shape, summary: str, **attributes: Any) -> Callable[[F], F]:
+def semantic(mnemonics: str, shape: Shape, summary: str, choices: str = "", **attributes: Any) -> Callable[[F], F]:
     """Decorator form of :func:`declare` for the function below it."""
 
     def keep(function: F) -> F:
-        declare(mnemonics, shape, summary, function, **attributes)
+        declare(mnemonics, shape, summary, function, choices, **attributes)
         return function
 
     return keep

@@ -10,25 +10,24 @@ weight bank, bit 2 shape (0 1x4, 1 1x3), bit 3 of the f32 forms the step (0 L, 1
 
 import numpy as np
 
-from tile_emu.isa.semantics.amp import _halves_bad, _is_bad, _settle, _settle_partials
+from tile_emu.isa.flags import SLIC_SHAPE_1X3, SLIC_UPPER_STEP
+from tile_emu.isa.semantics.amp import _halves_bad, _settle, _settle_partials, add_product
 from tile_emu.isa.semantics.bits import bits_float, float_bits
 from tile_emu.isa.semantics.float8 import f8_sums
 from tile_emu.isa.semantics.floating import high_half, low_half
-from tile_emu.isa.semantics.fused import UNITS, fused_multiply_add
+from tile_emu.isa.semantics.fused import UNITS
 from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import Shape, semantic
 from tile_emu.isa.semantics.rounding import narrow_four
 from tile_emu.jit import jit
 
 GROUP = Shape.GROUP
-SHAPE_1X3 = 4
-UPPER_STEP = 8
 
 
 @jit(inline=True)
 def _units(immediate):
     """Units of a set in use: two per tap."""
-    return 6 if immediate & SHAPE_1X3 else 8
+    return 6 if immediate & SLIC_SHAPE_1X3 else 8
 
 
 @jit(leaf=True)
@@ -67,7 +66,13 @@ def f16_slic_set(acc, weights16, first, immediate, x0, x1, pin0, pin1):
     return out0, out1, flags
 
 
-@semantic("f16v4sisoslic", GROUP, "f16 position, f32 partials in, f32 results out", macs=32)
+@semantic(
+    "f16v4sisoslic",
+    GROUP,
+    "f16 position, f32 partials in, f32 results out",
+    macs=32,
+    choices="product-rounding nan partials flag-values",
+)
 @jit(inline=True)
 def f16v4sisoslic(acc, weights16, x0, x1, p0, p1, immediate):
     out0, out1, flags = f16_slic_set(acc, weights16, 0, immediate, x0, x1, bits_float(p0), bits_float(p1))
@@ -80,21 +85,39 @@ def _narrow_pair(ctl, draw, out0, out1, flags):
     return low | flags
 
 
-@semantic("f16v4sihoslic", GROUP, "f16 position, f32 partials in, f16 results out", macs=32)
+@semantic(
+    "f16v4sihoslic",
+    GROUP,
+    "f16 position, f32 partials in, f16 results out",
+    macs=32,
+    choices="product-rounding nan partials f16-overflow stochastic flag-values",
+)
 @jit(inline=True)
 def f16v4sihoslic(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     out0, out1, flags = f16_slic_set(acc, weights16, 0, immediate, x0, x1, bits_float(p0), bits_float(p1))
     return _narrow_pair(ctl, draw, out0, out1, flags)
 
 
-@semantic("f16v4hihoslic", GROUP, "f16 position, f16 partials in, f16 results out", macs=32)
+@semantic(
+    "f16v4hihoslic",
+    GROUP,
+    "f16 position, f16 partials in, f16 results out",
+    macs=32,
+    choices="product-rounding nan partials f16-overflow stochastic flag-values",
+)
 @jit(inline=True)
 def f16v4hihoslic(acc, weights16, ctl, draw, x0, x1, p, immediate):
     out0, out1, flags = f16_slic_set(acc, weights16, 0, immediate, x0, x1, low_half(p), high_half(p))
     return _narrow_pair(ctl, draw, out0, out1, flags)
 
 
-@semantic("f16v4hihov4slic", GROUP, "f16 position of both sets, f16 partials in, f16 results out", macs=64)
+@semantic(
+    "f16v4hihov4slic",
+    GROUP,
+    "f16 position of both sets, f16 partials in, f16 results out",
+    macs=64,
+    choices="product-rounding nan partials f16-overflow stochastic flag-values",
+)
 @jit(leaf=True)
 def f16v4hihov4slic(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     outlined()
@@ -104,7 +127,13 @@ def f16v4hihov4slic(acc, weights16, ctl, draw, x0, x1, p0, p1, immediate):
     return low | flags0 | flags1, high
 
 
-@semantic("f8v8hihov4slic", GROUP, "f8 position of both sets, f16 partials in, f16 results out", macs=128)
+@semantic(
+    "f8v8hihov4slic",
+    GROUP,
+    "f8 position of both sets, f16 partials in, f16 results out",
+    macs=128,
+    choices="product-rounding f8-scale nan partials f16-overflow stochastic flag-values",
+)
 @jit(leaf=True)
 def f8v8hihov4slic(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immediate):
     outlined()
@@ -122,36 +151,42 @@ def f8v8hihov4slic(acc, weights32, ctl, draw, nfmt, scale, x0, x1, p0, p1, immed
 def _f32_products(acc, weights32, first, immediate, x):
     """acc += x * weight for one set; flags. L steps use the low words of the slots, U steps the high ones."""
     outlined()
-    row = (2 * (immediate & 3) + (1 if immediate & UPPER_STEP else 0)) * UNITS
+    row = (2 * (immediate & 3) + (1 if immediate & SLIC_UPPER_STEP else 0)) * UNITS
     flags = 0
     for u in range(first, first + _units(immediate)):
-        acc[u] = fused_multiply_add(x, weights32[row + u], acc[u])
-        if _is_bad(acc[u]):
-            flags |= _settle(acc, u, 1, weights32, row, 1, _is_bad(x))
+        flags |= add_product(acc, u, x, weights32[row + u])
     return flags
 
 
 @semantic(
-    "f32sisoslic", GROUP, "half a position: L moves and takes input 0; U takes input 1, gives +0 (inferred)", macs=8
+    "f32sisoslic",
+    GROUP,
+    "half a position: L moves and takes input 0; U takes input 1, gives +0 (inferred)",
+    macs=8,
+    choices="fused-product slic-steps nan partials overflow flag-values",
 )
 @jit(leaf=True)
 def f32sisoslic(acc, weights32, x, p0, p1, immediate):
     outlined()
     out0 = out1 = np.float32(0.0)
     flags = 0
-    if immediate & UPPER_STEP == 0:
+    if immediate & SLIC_UPPER_STEP == 0:
         out0, out1, flags = slic_move(acc, 0, _units(immediate), bits_float(p0), bits_float(p1))
     flags |= _f32_products(acc, weights32, 0, immediate, bits_float(x))
     return float_bits(out0) | flags, float_bits(out1)
 
 
 @semantic(
-    "f32sisov2slic", GROUP, "f32 step of both sets: L moves set 0, U moves set 1; both multiply (inferred)", macs=16
+    "f32sisov2slic",
+    GROUP,
+    "f32 step of both sets: L moves set 0, U moves set 1; both multiply (inferred)",
+    macs=16,
+    choices="fused-product slic-steps nan partials overflow flag-values",
 )
 @jit(leaf=True)
 def f32sisov2slic(acc, weights32, x, p0, p1, immediate):
     outlined()
-    moving = 8 if immediate & UPPER_STEP else 0
+    moving = 8 if immediate & SLIC_UPPER_STEP else 0
     out0, out1, flags = slic_move(acc, moving, _units(immediate), bits_float(p0), bits_float(p1))
     flags |= _f32_products(acc, weights32, 0, immediate, bits_float(x))
     flags |= _f32_products(acc, weights32, 8, immediate, bits_float(x))

@@ -13,7 +13,7 @@ element i uses field i; see rounding.py).
 import numpy as np
 
 from tile_emu.isa.semantics.bits import bits_float, float_bits, widen
-from tile_emu.isa.semantics.doubles import bits_double, double_bits
+from tile_emu.isa.semantics.doubles import bits_double, double_bits, round_to_odd
 from tile_emu.isa.semantics.floating import F32_NAN, pack_halves
 from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.registry import DIV0, EXTRA_TURN, INV, OFLO, Shape, semantic
@@ -118,11 +118,7 @@ def _log_parts(x):
 def _half_plus(q):
     """0.5 + q, abs(q) <= 0.5, rounded to odd, so that rounding it again to a shorter format is a single rounding."""
     total = 0.5 + q
-    lost = q - (total - 0.5)
-    bits = double_bits(total)
-    if lost != 0.0 and bits & 1 == 0:
-        bits += 1 if lost > 0.0 else -1
-    return bits_double(bits)
+    return round_to_odd(total, q - (total - 0.5))
 
 
 @jit(leaf=True)
@@ -200,73 +196,109 @@ def f16v2_function(which, ctl, draw, a):
     return pack_halves(low, f16_function(which, ctl, draw >> 16, a >> 16))
 
 
-@semantic("f32exp", ALU, "e ** a", turns=3)
+@semantic("f32exp", ALU, "e ** a", turns=3, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32exp(a):
     return f32_function(EXP, a)
 
 
-@semantic("f32exp2", ALU, "2 ** a", turns=3)
+@semantic("f32exp2", ALU, "2 ** a", turns=3, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32exp2(a):
     return f32_function(EXP2, a)
 
 
-@semantic("f32sigm", ALU, "1 / (1 + e ** -a)", turns=5)
+@semantic("f32sigm", ALU, "1 / (1 + e ** -a)", turns=5, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32sigm(a):
     return f32_function(SIGM, a)
 
 
-@semantic("f32tanh", ALU, "hyperbolic tangent", turns=5)
+@semantic("f32tanh", ALU, "hyperbolic tangent", turns=5, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32tanh(a):
     return f32_function(TANH, a)
 
 
-@semantic("f32ln", ALU, "natural logarithm", turns=6)
+@semantic("f32ln", ALU, "natural logarithm", turns=6, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32ln(a):
     return f32_function(LN, a)
 
 
-@semantic("f32log2", ALU, "logarithm to base 2", turns=6)
+@semantic("f32log2", ALU, "logarithm to base 2", turns=6, choices="function-rounding turns nan overflow poles")
 @jit(inline=True)
 def f32log2(a):
     return f32_function(LOG2, a)
 
 
-@semantic("f16v2exp", ALU, "e ** a per half", turns=2)
+@semantic(
+    "f16v2exp",
+    ALU,
+    "e ** a per half",
+    turns=2,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2exp(ctl, draw, a):
     return f16v2_function(EXP, ctl, draw, a)
 
 
-@semantic("f16v2exp2", ALU, "2 ** a per half", turns=2)
+@semantic(
+    "f16v2exp2",
+    ALU,
+    "2 ** a per half",
+    turns=2,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2exp2(ctl, draw, a):
     return f16v2_function(EXP2, ctl, draw, a)
 
 
-@semantic("f16v2sigm", ALU, "1 / (1 + e ** -a) per half", turns=2)
+@semantic(
+    "f16v2sigm",
+    ALU,
+    "1 / (1 + e ** -a) per half",
+    turns=2,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2sigm(ctl, draw, a):
     return f16v2_function(SIGM, ctl, draw, a)
 
 
-@semantic("f16v2tanh", ALU, "hyperbolic tangent per half", turns=1)
+@semantic(
+    "f16v2tanh",
+    ALU,
+    "hyperbolic tangent per half",
+    turns=1,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2tanh(ctl, draw, a):
     return f16v2_function(TANH, ctl, draw, a)
 
 
-@semantic("f16v2ln", ALU, "natural logarithm per half", turns=2)
+@semantic(
+    "f16v2ln",
+    ALU,
+    "natural logarithm per half",
+    turns=2,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2ln(ctl, draw, a):
     return f16v2_function(LN, ctl, draw, a)
 
 
-@semantic("f16v2log2", ALU, "logarithm to base 2 per half", turns=2)
+@semantic(
+    "f16v2log2",
+    ALU,
+    "logarithm to base 2 per half",
+    turns=2,
+    choices="function-rounding turns nan f16-overflow poles stochastic stochastic-forms",
+)
 @jit(inline=True)
 def f16v2log2(ctl, draw, a):
     return f16v2_function(LOG2, ctl, draw, a)
@@ -300,13 +332,20 @@ def quotient_is_trivial(a, b):
     return divisor & 0x7FFFFF == 0
 
 
-@semantic("f32div", GROUP, "a / b; 1 turn for trivial operands, else 3", turns=1, most_turns=3)
+@semantic(
+    "f32div",
+    GROUP,
+    "a / b; 1 turn for trivial operands, else 3",
+    turns=1,
+    most_turns=3,
+    choices="quotient trivial-quotient nan overflow poles",
+)
 @jit(inline=True)
 def f32div(a, b):
     return f32_quotient(a, b) | (0 if quotient_is_trivial(a, b) else 2 * EXTRA_TURN)
 
 
-@semantic("f32oox", ALU, "1 / a", turns=3)
+@semantic("f32oox", ALU, "1 / a", turns=3, choices="quotient turns nan overflow poles")
 @jit(inline=True)
 def f32oox(a):
     return f32_quotient(0x3F800000, a)
@@ -326,13 +365,13 @@ def f32_root(a, reciprocal):
     return float_bits(np.float32(1.0 / root if reciprocal else root))
 
 
-@semantic("f32sqrt", ALU, "square root, correctly rounded", turns=5)
+@semantic("f32sqrt", ALU, "square root, correctly rounded", turns=5, choices="root turns nan poles")
 @jit(inline=True)
 def f32sqrt(a):
     return f32_root(a, False)
 
 
-@semantic("f32oorx", ALU, "1 / sqrt(a)", turns=4)
+@semantic("f32oorx", ALU, "1 / sqrt(a)", turns=4, choices="root turns nan poles")
 @jit(inline=True)
 def f32oorx(a):
     return f32_root(a, True)

@@ -27,7 +27,12 @@ def _leave_chain(acc):
     return out0, out1
 
 
-@semantic("f16v4istacc", GROUP, "two rows of a 4x4 block in, a column of the previous block out")
+@semantic(
+    "f16v4istacc",
+    GROUP,
+    "two rows of a 4x4 block in, a column of the previous block out",
+    choices="transpose-places staging-chain flag-values",
+)
 @jit(leaf=True)
 def f16v4istacc(acc, a0, a1, b0, b1, immediate):
     outlined()
@@ -40,7 +45,12 @@ def f16v4istacc(acc, a0, a1, b0, b1, immediate):
     return out0, out1
 
 
-@semantic("f16v4stacc", GROUP, "a column of the block out: 0 the first (others to the staging chain), 1 the second")
+@semantic(
+    "f16v4stacc",
+    GROUP,
+    "a column of the block out: 0 the first (others to the staging chain), 1 the second",
+    choices="transpose-places staging-chain flag-values",
+)
 @jit(leaf=True)
 def f16v4stacc(acc, immediate):
     outlined()

@@ -1,0 +1,39 @@
+"""Running a number of programs from one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.differential.batch import Batch
+from tests.differential.programs import Composer
+from tests.differential.report import printed
+
+PER_IMAGE = 32
+MOST_REPORTS = 5
+
+
+@dataclass
+class Outcome:
+    """What some programs came to. ``executed``: names of the forms completed by both machines."""
+
+    programs: int = 0
+    faults: int = 0
+    executed: set[str] = field(default_factory=set)
+    reports: list[str] = field(default_factory=list)
+
+
+def run_share(seed: int, count: int) -> Outcome:
+    """Compose and run ``count`` programs; the same for the same seed and count."""
+    outcome = Outcome()
+    composer = Composer(seed)
+    while outcome.programs < count:
+        size = min(PER_IMAGE, count - outcome.programs)
+        programs = [composer.program(outcome.programs + i) for i in range(size)]
+        batch = Batch(programs, seed + outcome.programs)
+        for mismatch in batch.run():
+            note = f"# share {seed}, image of program {outcome.programs}\n"
+            outcome.reports.append(note + printed(mismatch, len(outcome.reports) < MOST_REPORTS))
+        outcome.programs += size
+        outcome.faults += batch.faults
+        outcome.executed |= batch.executed
+    return outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import random
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.differential.forms import ELSEWHERE, SHAPING, Units, drawn_forms
-from tests.differential.run import run_share
+from tests.differential.run import small_run
 from tests.naive import NaiveTile
 from tests.naive.text import parse
 from tile_emu.errors import TileFault
@@ -31,10 +30,9 @@ TESTED_ELSEWHERE = {
 }
 
 
-@functools.cache
 def executed() -> frozenset[str]:
     """Forms that random programs complete on both machines with the same outcome."""
-    outcome = run_share(1, 480)
+    outcome = small_run()
     assert not outcome.reports, "\n\n".join(outcome.reports)
     return frozenset(outcome.executed)
 

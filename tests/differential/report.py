@@ -45,7 +45,7 @@ def printed(mismatch: Mismatch, shorten: bool = True) -> str:
     program, state, what = mismatch.program, -1, mismatch.what
     if shorten:
         program, state, alone = shortened(program, range(200))
-        what += f"\nalone, in state {state}: {alone}"
+        what += f"\n# alone, in state {state}: {alone}"
     text = lay_out([[Line(label=label_of(0)), *program.lines]]).exact
     mode = ".supervisor" if program.supervised else ".worker"
     return "\n".join([f"# program {program.seed} ({mode[1:]}): {what}", mode, *text])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import dataclass, field
 
 from tests.differential.batch import Batch
@@ -37,3 +39,9 @@ def run_share(seed: int, count: int) -> Outcome:
         outcome.faults += batch.faults
         outcome.executed |= batch.executed
     return outcome
+
+
+@functools.cache
+def small_run() -> Outcome:
+    """The run of the test suite: enough programs for every form to be completed; TILE_EMU_PROGRAMS asks for more."""
+    return run_share(1, int(os.environ.get("TILE_EMU_PROGRAMS", "480")))

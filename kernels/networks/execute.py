@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from kernels.check import Check, Finish, check_matmul
 from kernels.check_convolution import check_convolution
+from kernels.codelets import matmul_codelet
+from kernels.contraction.problem import Contraction
 from kernels.contraction.run import ContractionResult
 from kernels.convolution import Convolution, run_pass
-from kernels.matmul import OPERAND_DTYPE, matmul
+from kernels.convolution.geometry import contractions
+from kernels.matmul import OPERAND_DTYPE, matmul, matmul_choices
 from kernels.networks.job import Job
 from kernels.networks.layers import ConvolutionLayer, MatmulLayer
 from kernels.outcome import run_document
@@ -144,13 +147,18 @@ def _product(
     return result, check
 
 
+def _sizes(layer: ConvolutionLayer) -> Convolution:
+    kernel, stride, padding = (layer.kernel,) * 2, (layer.stride,) * 2, (layer.padding,) * 4
+    return Convolution(
+        layer.batch, layer.in_channels, layer.height, layer.width, layer.out_channels, kernel, stride, padding
+    )
+
+
 def _convolution(
     job: Job, layer: ConvolutionLayer, operands: Operands, threads: int | None, progress: Progress | None
 ) -> tuple[ContractionResult, Checker]:
     """One of the three passes."""
-    kernel, stride, padding = (layer.kernel,) * 2, (layer.stride,) * 2, (layer.padding,) * 4
-    sizes = (layer.batch, layer.in_channels, layer.height, layer.width, layer.out_channels)
-    conv = Convolution(*sizes, kernel, stride, padding)
+    conv = _sizes(layer)
     result = run_pass(
         conv,
         job.direction,
@@ -169,3 +177,20 @@ def _convolution(
         )
 
     return result, check
+
+
+def job_choices(job: Job) -> Sequence[Contraction]:
+    """The ways to put a job, for the planner."""
+    layer = job.layer
+    if isinstance(layer, ConvolutionLayer):
+        return contractions(
+            _sizes(layer), job.direction, "NCHW", job.dtype, matmul_codelet(job.dtype, load_chip(job.chip))
+        )
+    m, k, n = {
+        "fwd": (layer.m, layer.k, layer.n),
+        "bwd-data": (layer.m, layer.n, layer.k),
+        "bwd-weights": (layer.k, layer.m, layer.n),
+    }[job.direction]
+    activation = layer.activation if job.epilogue else "none"
+    bias = layer.bias and job.epilogue
+    return matmul_choices(m, k, n, job.dtype, layer.groups, bias=bias, activation=activation)

@@ -18,7 +18,9 @@ _SETTINGS: dict[str, Any] = {
 app = typer.Typer(help="Run Graphcore IPU machine code without an IPU.", **_SETTINGS)
 run_app = typer.Typer(cls=LayerGroup, help="Run a kernel on an emulated chip and check its result.", **_SETTINGS)
 app.add_typer(run_app, name="run")
-add_layer_commands(app, run_app)
+plan_app = typer.Typer(cls=LayerGroup, help="Show the best plans of a problem with predicted cycles.", **_SETTINGS)
+app.add_typer(plan_app, name="plan")
+add_layer_commands(app, run_app, plan_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]

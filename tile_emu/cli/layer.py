@@ -14,7 +14,7 @@ import numpy as np
 
 from kernels.networks import Sizes, load_layer, load_network, select_layers
 from kernels.networks.job import Job
-from kernels.networks.layers import ELEMENT_BYTES, Network, layer_bytes
+from kernels.networks.layers import ELEMENT_BYTES, Layer, Network, layer_bytes
 from tile_emu.chips import load_chip
 from tile_emu.cli.listing import print_table
 from tile_emu.cli.matmul import report_lines
@@ -45,7 +45,7 @@ class Choice:
         """What the tables are asked for."""
         return Sizes(self.batch, self.seq, self.heads)
 
-    def job(self, network: Network, layer: Any) -> Job:
+    def job(self, network: str, layer: Layer) -> Job:
         """The job; everything that can be refused is refused here. Raises UsageError."""
         chip = load_chip(self.chip)
         if self.dtype not in ELEMENT_BYTES:
@@ -54,7 +54,7 @@ class Choice:
             raise UsageError(f"--seed {self.seed}: it must not be negative")
         if self.tiles is not None and not 1 <= self.tiles <= chip.tiles:
             raise UsageError(f"--tiles {self.tiles}: {chip.name} has {chip.tiles} tiles")
-        return Job(network.name, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles)
+        return Job(network, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class LayerOptions:
 
 def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
     """Run one pass of one layer, check, print; True when the check passed."""
-    job = choice.job(*load_layer(name, choice.sizes()))
+    network, layer = load_layer(name, choice.sizes())
+    job = choice.job(network.name, layer)
     require_threads(options.threads)
     if options.out:
         require_writable(options.out)
@@ -125,7 +126,7 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
     """Run the layers of a network and print the table; True when every layer ran and was right."""
     network = load_network(name, choice.sizes())
     layers = select_layers(network, options.patterns)
-    jobs = [choice.job(network, layer) for layer in layers]
+    jobs = [choice.job(network.name, layer) for layer in layers]
     require_threads(options.threads)
     if options.processes < 1:
         raise UsageError(f"--jobs {options.processes}: it must be at least 1")

@@ -109,6 +109,34 @@ def test_list_of_layers(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(json.loads(capsys.readouterr().out)) == 54
 
 
+def test_plans_of_a_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words("plan", "resnet50.conv3_2b", "--best", 4)) == 0
+    title, _, header, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith("resnet50.conv3_2b, fwd: 1 x 128 x 28 x 28 -> 128, 3 x 3, f16")
+    assert header.split()[:4] == ["streams", "plan", "tiles", "cycles"]
+    column = header.index("cycles")
+    totals = [int(row[column:].split()[0].replace(",", "")) for row in rows]
+    assert len(totals) == 4
+    assert totals == sorted(totals)
+
+
+def test_plans_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words("plan", "matmul", "--m", 512, "--k", 256, "--n", 1024, "--tiles", 64, "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["plans"]) == 10
+    assert {plan["streams"] for plan in document["plans"]} <= {"a", "b"}
+    for plan in document["plans"]:
+        predicted = plan["predicted"]
+        assert sum(value for part, value in predicted.items() if part != "total") == predicted["total"]
+        assert plan["tiles"] <= 64
+    conv = ("--channels", 64, "--outputs", 32, "--height", 16, "--kernel", 3, "--padding", 1)
+    for direction in ("fwd", "bwd-data", "bwd-weights"):
+        assert run(words("plan", "conv", *conv, "--pass", direction, "--best", 2, "--json")) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["macs"] == 16 * 16 * 64 * 32 * 9
+        assert len(document["plans"]) == 2
+
+
 REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("run", "resnet50.conv9"), "no layer of resnet50 'conv9'"),
     (("run", "resnet50.conv3_2b", "--pass", "back"), "unknown pass 'back'"),
@@ -121,6 +149,13 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("run", "bert-base.qkv", "--threads", 0), "--threads 0"),
     (("run", "bert-base.qkv", "--seed", -1), "--seed -1"),
     (("run", "nothing.qkv"), "no network 'nothing'"),
+    (("run", "resnet50.conv1", "--input", "none.png"), "--input none.png: No such file"),
+    (("run", "resnet50.conv1", "--pass", "bwd-data", "--input", "none.png"), "has no input among its operands"),
+    (("run", "resnet50.conv1", "--weights", "none.npz"), "--weights none.npz: No such file"),
+    (("run", "bert-base.qkv", "--weights", "none.npz", "--encoder-layer", 12), "is in layers 0 to 11"),
+    (("plan", "resnet50.conv1", "--best", 0), "--best 0"),
+    (("plan", "matmul", "--m", 0, "--k", 1, "--n", 1), "m 0: it must be at least 1"),
+    (("plan", "conv", "--channels", 3, "--outputs", 4, "--height", 2, "--kernel", 3), "kernel is larger"),
     (("network", "resnet"), "could be resnet50, resnet50-v1"),
     (("network", "resnet50", "--jobs", 0), "--jobs 0"),
     (("network", "resnet50", "--layers", "x*"), "no layer of resnet50 'x*'"),

@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kernels.networks.bert import bert
+from kernels.networks.bert import MINILM_L6, BertSize, bert
 from kernels.networks.layers import Layer, Network
 from kernels.networks.resnet50 import resnet50
 from tile_emu.errors import UsageError
@@ -32,9 +32,10 @@ def _resnet(version: str) -> Callable[[str, Sizes], Network]:
     return make
 
 
-def _bert(size: str) -> Callable[[str, Sizes], Network]:
+def _bert(size: str | BertSize) -> Callable[[str, Sizes], Network]:
     def make(name: str, sizes: Sizes) -> Network:
-        return bert(size, sizes.batch, 128 if sizes.seq is None else sizes.seq, sizes.heads)
+        made = bert(size, sizes.batch, 128 if sizes.seq is None else sizes.seq, sizes.heads)
+        return Network(name, made.layers)
 
     return make
 
@@ -44,6 +45,7 @@ _TABLES: dict[str, Callable[[str, Sizes], Network]] = {
     "resnet50-v1": _resnet("v1"),
     "bert-base": _bert("base"),
     "bert-large": _bert("large"),
+    "minilm-l6": _bert(MINILM_L6),
 }
 
 

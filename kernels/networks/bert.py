@@ -24,13 +24,14 @@ class BertSize:
 
 
 SIZES = {"base": BertSize(12, 768, 12), "large": BertSize(24, 1024, 16)}
+MINILM_L6 = BertSize(6, 384, 12)  # sentence-transformers/all-MiniLM-L6-v2, config.json
 
 
 def bert(size: str | BertSize = "base", batch: int = 1, seq: int = 128, heads: int | None = None) -> Network:
     """The table for ``batch`` sequences of ``seq`` tokens.
 
-    ``size`` is "base", "large", or the sizes of another encoder; ``heads`` replaces its number of heads. Raises
-    UsageError for sizes below one, or heads that do not divide the hidden size.
+    ``size`` is "base", "large", or the sizes of another encoder of the same build; ``heads`` replaces its number of
+    heads. Raises UsageError for sizes below one, or heads that do not divide the hidden size.
     """
     of = SIZES[size] if isinstance(size, str) else size
     count = of.heads if heads is None else heads

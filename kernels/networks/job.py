@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from kernels.networks.layers import PASSES, Layer, layer_bytes
+from kernels.networks.layers import PASSES, ConvolutionLayer, Layer, layer_bytes
 from tile_emu.errors import UsageError
 
 
@@ -75,3 +75,26 @@ class Job:
             "chip": self.chip,
             "seed": self.seed,
         }
+
+
+def operand_shapes(job: Job) -> dict[str, tuple[int, ...]]:
+    """The operands of a pass by name.
+
+    Convolutions: x [N, C, H, W], w [K, C, R, S], dout [N, K, H', W']. Products: a [groups, m, k], b [groups, k, n], dc
+    [groups, m, n] (no groups dimension where there is one group), bias [n].
+    """
+    layer = job.layer
+    if isinstance(layer, ConvolutionLayer):
+        shapes: dict[str, tuple[int, ...]] = {
+            "x": (layer.batch, layer.in_channels, layer.height, layer.width),
+            "w": (layer.out_channels, layer.in_channels, layer.kernel, layer.kernel),
+            "dout": (layer.batch, layer.out_channels, layer.out_height, layer.out_width),
+        }
+        wanted = {"fwd": ("x", "w"), "bwd-data": ("dout", "w"), "bwd-weights": ("x", "dout")}
+    else:
+        lead = (layer.groups,) if layer.groups > 1 else ()
+        sizes = {"a": (layer.m, layer.k), "b": (layer.k, layer.n), "dc": (layer.m, layer.n)}
+        shapes = {name: (*lead, *size) for name, size in sizes.items()} | {"bias": (layer.n,)}
+        biased = ("bias",) if layer.bias and job.epilogue else ()
+        wanted = {"fwd": ("a", "b", *biased), "bwd-data": ("dc", "b"), "bwd-weights": ("a", "dc")}
+    return {name: shapes[name] for name in wanted[job.direction]}

@@ -44,6 +44,14 @@ def layer(
     seed: Seed = 0,
     bare: Bare = False,
     tiles: Tiles = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", help="Picture(s) for a first convolution, or .npy; random without it."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help=".npz, .onnx or .safetensors that has the weights by name; random without it.")
+    ] = None,
+    encoder_layer: Annotated[int, typer.Option(help="Which of the alike layers --weights is read for (BERT).")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the result as .npy.")] = None,
     threads: Threads = None,
     report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
@@ -51,17 +59,19 @@ def layer(
 ) -> None:
     """One pass of a network's layer, checked against float64: `tile-emu run resnet50.conv3_2b --batch 4`.
 
-    Networks: resnet50 (v1.5), resnet50-v1, bert-base, bert-large; `tile-emu network NAME --list` shows their layers.
+    Networks: resnet50 (v1.5), resnet50-v1, bert-base, bert-large, minilm-l6; `tile-emu network NAME --list` shows
+    their layers.
     """
     from tile_emu.cli.layer import Choice, LayerOptions, run_layer
 
     choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
-    passed = run_layer(name, choice, LayerOptions(out, threads, report, as_json))
+    options = LayerOptions(tuple(inputs or ()), weights, encoder_layer, out, threads, report, as_json)
+    passed = run_layer(name, choice, options)
     raise typer.Exit(0 if passed else 1)
 
 
 def network(
-    name: Annotated[str, typer.Argument(help="resnet50 (v1.5), resnet50-v1, bert-base or bert-large.")],
+    name: Annotated[str, typer.Argument(help="resnet50 (v1.5), resnet50-v1, bert-base, bert-large or minilm-l6.")],
     batch: Batch = 1,
     seq: Seq = None,
     heads: Heads = None,

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.networks import Sizes, load_layer, load_network, select_layers
-from kernels.networks.job import Job
+from kernels.networks.job import Job, operand_shapes
 from kernels.networks.layers import ELEMENT_BYTES, Layer, Network, layer_bytes
+from kernels.networks.picture import read_input
+from kernels.networks.weights import WeightFile, layer_weights
 from tile_emu.chips import load_chip
 from tile_emu.cli.listing import print_table
 from tile_emu.cli.matmul import report_lines
@@ -61,6 +63,9 @@ class Choice:
 class LayerOptions:
     """The options of `run NETWORK.LAYER` beyond the choice."""
 
+    inputs: tuple[Path, ...]
+    weights: Path | None
+    encoder_layer: int
     out: Path | None
     threads: int | None
     report: Path | None
@@ -76,12 +81,13 @@ def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
         require_writable(options.out)
     if options.report:
         require_writable(options.report, directory=True)
+    given = real_operands(job, options)
     with Progress() as progress:
         progress("starting")
         from kernels.networks.execute import run_job
 
         progress.watch_compiler()
-        run = run_job(job, threads=options.threads, progress=progress)
+        run = run_job(job, given, threads=options.threads, progress=progress)
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, run.result.out)
@@ -93,6 +99,27 @@ def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
     else:
         print("\n".join(_layer_text(job, run, options)))
     return run.check.ok
+
+
+def real_operands(job: Job, options: LayerOptions) -> dict[str, Any]:
+    """Operands from --input and --weights. Raises UsageError for what does not exist or does not fit."""
+    given: dict[str, Any] = {}
+    shapes = operand_shapes(job)
+    if options.inputs:
+        name = "x" if "x" in shapes else "a"
+        if name not in shapes:
+            raise UsageError(f"--input: pass {job.direction} has no input among its operands: {', '.join(shapes)}")
+        given[name] = read_input(options.inputs, shapes[name])
+    if options.weights:
+        layers = job.layer.count
+        if not 0 <= options.encoder_layer < layers:
+            raise UsageError(f"--encoder-layer {options.encoder_layer}: {job.name} is in layers 0 to {layers - 1}")
+        found = layer_weights(WeightFile(options.weights), job.layer, options.encoder_layer)
+        used = {name: array for name, array in found.items() if name in shapes}
+        if not used:
+            raise UsageError(f"--weights: pass {job.direction} has no weights among its operands: {', '.join(shapes)}")
+        given |= used
+    return given
 
 
 def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:

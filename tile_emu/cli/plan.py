@@ -63,7 +63,8 @@ def _plan(layer: Layer, network: str, choice: Choice, options: PlanOptions) -> N
     chip = load_chip(job.chip)
     rows = [_row(streams, plan) for streams, plan in found]
     shape = job.layer.shape_text(job.epilogue)
-    print(f"{job.name}, {job.direction}: {shape}, {job.dtype}, on {chip.title}; predicted cycles\n")
+    name = network if network == layer.name else job.name
+    print(f"{name}, {job.direction}: {shape}, {job.dtype}, on {chip.title}; predicted cycles\n")
     print_table(HEADER, rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 _RATES: list[tuple[str, float, str]] = []
+_CYCLES: list[tuple[str, str]] = []
 
 
 @pytest.fixture
@@ -28,8 +29,31 @@ def rate(benchmark: Any, request: pytest.FixtureRequest) -> Callable[[float, str
     return note
 
 
+@pytest.fixture
+def against_bound(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """``against_bound(cycles, bound, **more)``: emulated cycles beside the least they could be, and other figures.
+
+    They do not depend on the host. Puts all into ``extra_info`` and prints them at the end.
+    """
+
+    def note(cycles: int, bound: int, **more: float) -> None:
+        figures = {"cycles": cycles, "bound": bound, "ratio": cycles / bound, **more}
+        benchmark.extra_info.update(figures)
+        text = ", ".join(
+            f"{key} {value:,}" if isinstance(value, int) else f"{key} {value:.3f}" for key, value in figures.items()
+        )
+        _CYCLES.append((request.node.name, text))
+
+    return note
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the rates."""
+    """Print the cycles and the rates."""
+    if _CYCLES:
+        terminalreporter.section("emulated cycles")
+        width = max(len(name) for name, _ in _CYCLES)
+        for name, text in _CYCLES:
+            terminalreporter.write_line(f"{name:<{width}}  {text}")
     if not _RATES:
         return
     terminalreporter.section("rates, best round")

@@ -209,7 +209,7 @@ def test_reduction(dtype: Any, chip: str, columns: int, rows: int, pitch: int) -
     own = random.integers(-9, 9, columns * 16 // size).astype(dtype)
     received = random.integers(-9, 9, (rows, pitch * 16 // size)).astype(dtype)
     tile = Tile(where)
-    tile.load(code(reducer.codelet.name, where.architecture, memory.base))
+    tile.load(assemble(reducer.codelet.source, chip=where))
     at_own, at_received, at_out = memory.end - own.nbytes - 16, memory.interleaved_base, memory.base + 0x8000
     tile.write(at_own, own)
     tile.write(at_received, received)
@@ -232,7 +232,7 @@ def test_reduction_of_halves_rounds_once() -> None:
     """1 + 8 * 2**-12 = 1 + 2**-9; adding f16 by f16 would stay at 1."""
     memory = load_chip("bow").memory
     tile = Tile("bow")
-    tile.load(code("reduce_f16", "ipu2", memory.base))
+    tile.load(assemble(reduce_codelet(2).codelet.source, chip="bow"))
     tile.write(memory.interleaved_base, np.ones(8, np.float16))
     tile.write(memory.interleaved_base + 0x100, np.full((8, 8), 2.0**-12, np.float16))
     record = [memory.interleaved_base, memory.interleaved_base + 0x100, memory.base + 0x8000, 0, 1, 8, 16 - 8 * 16]

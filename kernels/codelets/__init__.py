@@ -7,26 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from tile_emu.chips import Chip
+from tile_emu.graph.codelets import COLUMN as COLUMN
+from tile_emu.graph.codelets import WORKERS as WORKERS
+from tile_emu.graph.codelets import ReduceCodelet as ReduceCodelet
+from tile_emu.graph.codelets import reduce_codelet as reduce_codelet
+from tile_emu.graph.codelets import worker_records as worker_records
 from tile_emu.graph.variables import Codelet
 
-WORKERS = 6
 HERE = Path(__file__).parent
 
 _STREAM_RECORD = ("x", "out", "tail", "wrap", "count", "out_pitch")
-_REDUCE_RECORD = ("own", "recv", "out", "columns", "pitch", "rows", "back")
 _STREAM_TAIL = ("weights", "out_groups", "rounds", "entry")
 
 K_GROUP_BYTES = 32  # one K group of one position or of one output: 16 f16 or 8 f32
 X_OVERREAD = 8  # bytes the matmul workers read behind the last plane of X
-COLUMN = 16  # bytes; the grain of the reduction codelets and their over-read
 MIN_POSITIONS = 4  # per worker; the pipeline of the matmul codelets is that long
 LEAST_POSITIONS = MIN_POSITIONS * WORKERS  # per tile; fewer are padded
 UNROLLED = 4  # launches in the supervisor's loop
-
-
-def worker_records(record: tuple[str, ...]) -> tuple[str, ...]:
-    """Field names of a vertex state that holds one record for each worker."""
-    return tuple(f"{name}{worker}" for worker in range(WORKERS) for name in record)
 
 
 def plane_field(plane: int, worker: int) -> str:
@@ -117,20 +114,3 @@ def copy_codelet() -> Codelet:
 def copy_turns(rows: Any, pairs: Any) -> Any:
     """Turns of a worker of copy_rows that copies ``rows`` rows of ``pairs`` 16-byte pieces."""
     return 8 + rows * (7 + 2 * pairs)
-
-
-@dataclass(frozen=True)
-class ReduceCodelet:
-    """A reduction codelet: worker turns = base + columns * (received rows + per_column)."""
-
-    codelet: Codelet
-    base_turns: int
-    column_turns: int
-
-
-def reduce_codelet(out_bytes: int) -> ReduceCodelet:
-    """The codelet that adds partial sums of ``out_bytes`` (2: f16, 4: f32)."""
-    name = {2: "reduce_f16", 4: "reduce_f32"}[out_bytes]
-    summary = "sum of the own and the received partial sums"
-    codelet = Codelet(name, HERE / f"{name}.S", name, worker_records(_REDUCE_RECORD), summary)
-    return ReduceCodelet(codelet, 11, {2: 8, 4: 6}[out_bytes])

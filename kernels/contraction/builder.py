@@ -28,10 +28,10 @@ from kernels.contraction.finish import Bias, Blocks, add_activation, add_cast, g
 from kernels.contraction.layout import add, cuts, host_order, nested, take
 from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, copy_own, gather, place_operand, repeat_planes
 from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, Axis, Contraction
-from kernels.contraction.reduction import add_reduction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import load_chip
 from tile_emu.graph import Graph, Pointer, Variable
+from tile_emu.graph.collectives import reduce_shares
 
 I64 = NDArray[np.int64]
 
@@ -90,7 +90,9 @@ class _Builder:
             grain = self.codelet.position_bytes if self.shape.finished else COLUMN
             size = self.codelet.out_bytes
             region = "interleaved" if self.shape.out_dtype.itemsize < size else "any"
-            result, before = add_reduction(graph, blocks, self.sums, out, size, grain, region)
+            members = blocks.reshape(-1, plan.k_splits)
+            nbytes = self.sums[members[:, 0]]
+            result, before = reduce_shares(graph, "partial sums", out, members, nbytes, size, grain, region)
         tile = np.asarray(blocks if split else self.every, np.int64).ravel()
         self._result(self._finish(result, tile, before), tile[:: plan.k_splits])
         return graph

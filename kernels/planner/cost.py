@@ -15,7 +15,6 @@ import numpy as np
 
 from kernels.codelets import (
     ACC_INIT_TURNS,
-    COLUMN,
     INIT_TURNS,
     UNROLLED,
     WORKERS,
@@ -24,6 +23,7 @@ from kernels.codelets import (
     copy_turns,
 )
 from tile_emu.chips import Chip
+from tile_emu.graph.codelets import launch_cycles as launch_cycles
 
 Int = Any  # int or an integer array
 
@@ -62,8 +62,7 @@ def matmul_cycles(codelet: MatmulCodelet, chip: Chip, positions: Int, k_groups: 
 
 def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) -> Int:
     """Tile cycles of one reduction vertex over ``nbytes`` of sums and ``rows`` received rows, call to return."""
-    columns = ceil_div(ceil_div(nbytes, COLUMN), WORKERS)
-    return launch_cycles(chip, codelet.base_turns + columns * (rows + codelet.column_turns))
+    return codelet.cycles(chip, nbytes, rows)
 
 
 def copy_cycles(chip: Chip, rows: Int, pairs: Int) -> Int:
@@ -82,10 +81,3 @@ def exchange_cycles(chip: Chip, words: Int) -> Int:
     timing = chip.timing
     fixed = timing.supervisor.put + timing.sync_release + 2 * timing.supervisor.taken_branch + ROW_FIXED
     return np.where(words > 0, fixed + np.ceil(ROW_SLACK * words), 0)
-
-
-def launch_cycles(chip: Chip, turns: Int) -> Int:
-    """Tile cycles, call to return, of a vertex that launches its workers once, the busiest taking ``turns``."""
-    timing = chip.timing.supervisor
-    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
-    return timing.result_latency + chip.timing.worker_turn * turns + after

@@ -1,4 +1,4 @@
-"""The graph's own codelets for moving data within a tile. The contracts are in the ``.S`` and ``.inc`` files."""
+"""The graph's own codelets: data moved within a tile, rows summed. The contracts are in the ``.S``, ``.inc`` files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,24 @@ MOST_BLOCKS = WORKERS * 4095  # per vertex: a repeat of the Mk1 counts to 4,095
 NEAR_BYTES = 1 << 16  # reach of a table of byte offsets
 FAR_UNITS = 1 << 16  # reach of a table of unit numbers
 
+COLUMN = 16  # bytes; the grain of the reduction codelets and their over-read
+
 _GATHER_RECORD = ("source", "table", "dest", "blocks")
+
+
+_REDUCE_RECORD = ("own", "recv", "out", "columns", "pitch", "rows", "back")
+
+
+def worker_records(record: tuple[str, ...]) -> tuple[str, ...]:
+    """Field names of a vertex state that holds one record for each worker."""
+    return tuple(f"{name}{worker}" for worker in range(WORKERS) for name in record)
+
+
+def launch_cycles(chip: Chip, turns: Int) -> Int:
+    """Tile cycles, call to return, of a vertex that launches its workers once, the busiest taking ``turns``."""
+    timing = chip.timing.supervisor
+    after = timing.launch + timing.local_sync - 1 + timing.taken_branch
+    return timing.result_latency + chip.timing.worker_turn * turns + after
 
 
 @dataclass(frozen=True)
@@ -36,15 +53,11 @@ class LocalCodelet:
         ``runall`` waits for the setzi before it. Exact where six divides the blocks; otherwise the busiest worker is
         taken to have the last slot, and the true figure may be up to 5 less.
         """
-        timing = chip.timing.supervisor
-        turns = self.base_turns + -(-blocks // WORKERS) * self.block_turns
-        after = timing.launch + timing.local_sync - 1 + timing.taken_branch
-        return timing.result_latency + chip.timing.worker_turn * turns + after
+        return launch_cycles(chip, self.base_turns + -(-blocks // WORKERS) * self.block_turns)
 
 
 def _codelet(name: str, record: tuple[str, ...], summary: str) -> Codelet:
-    fields = tuple(f"{field}{worker}" for worker in range(WORKERS) for field in record)
-    return Codelet(f"graph_{name}", HERE / f"{name}.S", f"graph_{name}", fields, summary)
+    return Codelet(f"graph_{name}", HERE / f"{name}.S", f"graph_{name}", worker_records(record), summary)
 
 
 def _gather(unit: int, far: bool, base: int, per_block: int, idle: int) -> LocalCodelet:
@@ -69,3 +82,25 @@ SCATTER = LocalCodelet(_codelet("scatter8", _GATHER_RECORD, "blocks to places gi
 MERGE = LocalCodelet(
     _codelet("merge8", (*_GATHER_RECORD, "mask"), "parts of blocks to places given by a table"), 7, 7, 7
 )
+
+
+@dataclass(frozen=True)
+class ReduceCodelet:
+    """A reduction codelet: worker turns = base + columns * (received rows + per column)."""
+
+    codelet: Codelet
+    base_turns: int
+    column_turns: int
+
+    def cycles(self, chip: Chip, nbytes: Int, rows: Int) -> Int:
+        """Tile cycles of one vertex over ``nbytes`` of sums and ``rows`` received rows, call to return."""
+        columns = -(-nbytes // (COLUMN * WORKERS))
+        return launch_cycles(chip, self.base_turns + columns * (rows + self.column_turns))
+
+
+def reduce_codelet(out_bytes: int) -> ReduceCodelet:
+    """The codelet that adds terms of ``out_bytes`` (2: f16, 4: f32)."""
+    name = {2: "reduce_f16", 4: "reduce_f32"}[out_bytes]
+    summary = "sum of the own and the received terms"
+    codelet = Codelet(name, HERE / f"{name}.S", name, worker_records(_REDUCE_RECORD), summary)
+    return ReduceCodelet(codelet, 11, {2: 8, 4: 6}[out_bytes])

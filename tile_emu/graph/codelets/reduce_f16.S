@@ -15,7 +15,7 @@
 //
 // Over-reads 16 bytes behind the worker's last column of OWN.
 //
-// Turns of a worker: 11 + columns (R + 8). Vertex: 6 times the most + launch (planner/cost.py).
+// Turns of a worker: 11 + columns (R + 8). Vertex: 6 times the most + launch (__init__.py).
 
 #define ENTRY reduce_f16
 #define ACC f16v8acc

@@ -8,7 +8,7 @@
 //
 // Vertex state: as reduce_f16.S.   Over-reads 16 bytes behind the worker's last column of OWN.
 //
-// Turns of a worker: 11 + columns (R + 6). Vertex: 6 times the most + launch (planner/cost.py).
+// Turns of a worker: 11 + columns (R + 6). Vertex: 6 times the most + launch (__init__.py).
 
 #define ENTRY reduce_f32
 #define ACC f32v4acc

@@ -18,7 +18,7 @@ from kernels.networks.cache import ResultCache, package_fingerprint
 from kernels.networks.job import Job
 from kernels.networks.layers import MatmulLayer
 from kernels.networks.run import run_layers
-from kernels.networks.table import HEADER, aligned, emulation, footnotes, markdown, rows, totals
+from kernels.networks.table import HEADER, aligned, distinct, emulation, footnotes, markdown, rows, totals
 from tile_emu.chips import load_chip
 from tile_emu.errors import TileEmuError, UsageError
 
@@ -179,6 +179,14 @@ def test_table(tmp_path: Path) -> None:
     assert took == {"wall_s": 12.0, "instructions": 6000, "emulated": 6, "from_cache": 0, "elapsed_s": 5.0}
     assert emulation(run_layers(jobs("bert-base"), execute=failed, cache=cache), 1.0)["from_cache"] == 6
     table = rows(found, summed)
+    assert [d["count"] for d in distinct(found)] == [12] * 6 + [1]
+    conv = run_layers(jobs("resnet50", "conv2*"), execute=document)
+    assert [(d["layer"], d["count"]) for d in distinct(conv)] == [
+        ("conv2_1a", 1),
+        ("conv2_1b", 3),
+        ("conv2_1c", 4),
+        ("conv2_2a", 2),
+    ]
     text = "\n".join([*aligned(table), *footnotes(found, summed, took)])
     assert "does not fit" in text
     assert "qkv: qkv wants 7 KiB more" in text

@@ -77,10 +77,7 @@ def run_job(
     operands = draw_operands(job, given)
     random = not given
     began = time.perf_counter()
-    if isinstance(job.layer, ConvolutionLayer):
-        result, check_it = _convolution(job, job.layer, operands, threads, progress)
-    else:
-        result, check_it = _product(job, job.layer, operands, threads, progress)
+    result, check_it = emulate(job, operands, threads, progress)
     wall = time.perf_counter() - began
     if progress is not None:
         progress("checking against float64")
@@ -90,6 +87,15 @@ def run_job(
 
 
 Checker = Callable[[bool], Check]
+
+
+def emulate(
+    job: Job, operands: Operands, threads: int | None = None, progress: Progress | None = None
+) -> tuple[ContractionResult, Checker]:
+    """The kernel of a job alone: its result, and what checks it (told whether the operands have random signs)."""
+    if isinstance(job.layer, ConvolutionLayer):
+        return _convolution(job, job.layer, operands, threads, progress)
+    return _product(job, job.layer, operands, threads, progress)
 
 
 def _product(

@@ -69,6 +69,15 @@ def emulation(documents: Sequence[Document], elapsed_s: float) -> dict[str, Any]
     }
 
 
+def distinct(documents: Sequence[Document]) -> list[Document]:
+    """The documents with equal layers joined: the first one's, counted as often as all of them."""
+    joined: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        source = joined.setdefault(document.get("same_as", document["layer"]), {**document, "count": 0})
+        source["count"] += document["count"]
+    return list(joined.values())
+
+
 def rows(documents: Sequence[Document], summed: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """HEADER's columns as text; the last row holds the totals."""
     made = [_row(document) for document in documents]

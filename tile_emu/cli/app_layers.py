@@ -88,7 +88,9 @@ def network(
     threads: Annotated[int | None, typer.Option(help="Host threads of each process.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Emulate everything, whatever the cache holds.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Show the layers' shapes, multiplications and bytes.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table as Markdown, equal layers joined.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.

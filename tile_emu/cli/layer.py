@@ -192,10 +192,10 @@ def _print_network(
         head["pass"] = head.pop("direction")
         print(json.dumps({**head, "layers": documents, "totals": summed, "emulation": emulation}, indent=2))
         return
-    rows = table.rows(documents, summed)
     if options.markdown:
-        print("\n".join(table.markdown(rows)))
+        print("\n".join(table.markdown(table.rows(table.distinct(documents), summed))))
         return
+    rows = table.rows(documents, summed)
     print(f"{network.name}, {choice.direction}, batch {choice.batch}, {choice.dtype}, on {chip.title}\n")
     print("\n".join(table.aligned(rows)))
     print("\n" + "\n".join(table.footnotes(documents, summed, emulation)))

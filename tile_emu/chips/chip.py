@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any
 
+from tile_emu.chips.whatif import split_name, with_figures
 from tile_emu.errors import UsageError
 
 
@@ -96,10 +97,13 @@ def chip_names() -> tuple[str, ...]:
 
 @functools.cache
 def load_chip(name: str) -> Chip:
-    """Load a chip by name. Raises UsageError for an unknown one."""
-    if name not in _KNOWN:
-        raise UsageError(f"unknown chip '{name}': choose one of {', '.join(_KNOWN)}")
-    text = resources.files("tile_emu.chips").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    """Load a chip by name, maybe with figures changed: ``bow[clock_hz=2e9]``. Raises UsageError for an unknown one."""
+    base, figures = split_name(name)
+    if base not in _KNOWN:
+        raise UsageError(f"unknown chip '{base}': choose one of {', '.join(_KNOWN)}")
+    if figures:
+        return with_figures(load_chip(base), figures)
+    text = resources.files("tile_emu.chips").joinpath(f"{base}.toml").read_text(encoding="utf-8")
     return _build(Chip, tomllib.loads(text))
 
 

@@ -163,6 +163,31 @@ def compare(
 
 
 @app.command()
+def sweep(
+    grid: Annotated[Path | None, typer.Argument(help="TOML file with tables [[sweep]], see docs/reports.md.")] = None,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(help="An axis and its values, m=256,512. Axes: kernel, sizes, dtype, chip, tiles, chip figures."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Results as .csv or .parquet.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Results as a page.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of results; what is in it is not run again.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that emulate points at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://host:8786: run there instead.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show the points and run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a kernel over a grid of sizes, formats, chips and what-ifs, each point once, going on where it stopped.
+
+    Exit status: 0 when all points ran and passed their checks, else 1.
+    """
+    from tile_emu.cli.sweep import SweepOptions, sweep
+
+    options = SweepOptions(grid, axis or [], out, html, store, jobs, scheduler, as_json, listed)
+    raise typer.Exit(0 if sweep(options) else 1)
+
+
+@app.command()
 def disasm(
     file: Annotated[Path | None, typer.Argument(help="Object file or executable.")] = None,
     words: Annotated[

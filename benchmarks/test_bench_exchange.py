@@ -50,7 +50,7 @@ def report(benchmark: Any, rate: Rate, t: Transfers) -> None:
 
 def test_schedule(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
     plan = benchmark.pedantic(schedule, (BOW, transfers), rounds=3, warmup_rounds=1)
-    check_schedule(BOW, transfers, plan)
+    check_schedule(BOW, plan)
     bound = load_bound(BOW, transfers)
     benchmark.extra_info.update(events=plan.horizon, bound=bound, events_per_bound=plan.horizon / bound)
     report(benchmark, rate, transfers)
@@ -64,7 +64,7 @@ def test_emit_rows(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
 
 
 def test_deliver(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
-    rows = emit_rows(BOW, transfers, schedule(BOW, transfers))
+    rows = emit_rows(BOW, schedule(BOW, transfers))
     words = [rows.words[a:b].tolist() for a, b in zip(rows.start, rows.start[1:])]
     lines = [log_of(row) if row else [] for row in words]
     count = np.array([len(x) for x in lines], dtype=np.int32)

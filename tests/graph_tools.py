@@ -32,7 +32,7 @@ def assemble(paths, architecture, base):
 def fake_tools(row_words=3, sources=None):
     """Rows of ``row_words`` words (0xE0000000 + tile) on every tile that sends or receives."""
 
-    def emit_rows(chip, transfers, schedule):
+    def emit_rows(chip, transfers):
         busy = np.zeros(chip.tiles, bool)
         busy[transfers.source_tile] = True
         busy[transfers.dest_tile] = True
@@ -45,4 +45,4 @@ def fake_tools(row_words=3, sources=None):
             sources.append((list(paths), architecture))
         return assemble(paths, architecture, base)
 
-    return Toolchain(recorded, Transfers.merge, lambda chip, transfers: None, emit_rows)
+    return Toolchain(recorded, Transfers.merge, lambda chip, transfers: transfers, emit_rows)

@@ -75,8 +75,8 @@ def test_ring_on_every_chip(name, codelets):
 
     transfers = image.exchanges[0][1]
     plan = schedule(chip, transfers)
-    check_schedule(chip, transfers, plan)
-    expected = emit_rows(chip, transfers, plan)
+    check_schedule(chip, plan)
+    expected = emit_rows(chip, plan)
     row = expected.words[expected.start[5] : expected.start[6]]
     at = (rows - program) // 4
     assert rows % 8 == 0 and words[at : at + len(row)].tolist() == row.tolist()

@@ -10,31 +10,38 @@ from numpy.typing import NDArray
 from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange.fabric import mux_offset, sample_to_store
+from tile_emu.exchange.pairing import partner
+from tile_emu.exchange.placing import FORMAT_LEAD
 from tile_emu.exchange.schedule import Schedule
-from tile_emu.exchange.transfers import I64, Transfers
+from tile_emu.exchange.transfers import I32, I64, Transfers
 
 ADDRESS_BITS = 24  # more than any tile address has
 
 
-def check_schedule(chip: Chip, transfers: Transfers, schedule: Schedule) -> None:
+def check_schedule(chip: Chip, schedule: Schedule) -> None:
     """Raise IllegalExchange naming both transfers, both tiles and both cycles if two transfers collide.
 
     Looks at send windows, mux windows and store windows (events counted from the barrier's release), at events before
     the release, at addresses outside tile memory, at words stored over each other and at words sent that are also
     stored over in this exchange.
     """
-    t = transfers
+    t, items, wide = schedule.pieces.transfers, schedule.pieces.items, schedule.pieces.wide
     if not len(t):
         return
-    owner = t.owner
+    owner, index = t.owner, np.arange(len(t))
     start = schedule.start.astype(np.int64)
-    sample = start[owner] + mux_offset(chip, t.source_tile[owner], t.dest_tile)
-    store = sample + sample_to_store(chip)[t.dest_tile]
+    source = t.source_tile[owner]
+    sample = start[owner] + mux_offset(chip, source, t.dest_tile)
+    later = np.maximum(sample, start[owner] + mux_offset(chip, source, partner(t.dest_tile)))
+    store = np.where(wide[owner], later, sample) + sample_to_store(chip)[t.dest_tile]
     _check_release(t, start, sample, owner)
     _check_memory(chip, t, owner)
-    _check_windows(t, "send", t.source_tile, start, np.arange(len(t)))
-    _check_windows(t, "listen for", t.dest_tile, sample, owner)
-    _check_windows(t, "store", t.dest_tile, store, owner)
+    lanes = np.concatenate([t.source_tile, partner(t.source_tile[wide])])
+    lane_owner = np.concatenate([index, index[wide]])
+    nothing = np.zeros(lane_owner.size, dtype=np.int64)
+    _check_windows(t, items, "send", lanes, start[lane_owner], lane_owner, nothing)
+    _check_windows(t, items, "listen for", t.dest_tile, sample, owner, 0 * store)
+    _check_windows(t, items, "store", t.dest_tile, store, owner, np.where(wide[owner], FORMAT_LEAD, 0))
     _check_destinations(t, owner)
     check_forwarding(t, owner, start, store)
 
@@ -66,17 +73,21 @@ def _check_memory(chip: Chip, t: Transfers, owner: NDArray[np.int32]) -> None:
             )
 
 
-def _check_windows(t: Transfers, what: str, tiles: NDArray[np.int32], begin: I64, owner: NDArray[Any]) -> None:
+def _check_windows(
+    t: Transfers, items: I32, what: str, tiles: NDArray[np.int32], begin: I64, owner: NDArray[Any], lead: I64
+) -> None:
+    """No two windows of a tile overlap; ``lead``: events before a window in which nothing of another lead may be."""
     order = np.lexsort((begin, tiles))
-    end = begin[order] + t.words[owner[order]]
-    clash = np.nonzero((tiles[order][1:] == tiles[order][:-1]) & (begin[order][1:] < end[:-1]))[0]
+    end = begin[order] + items[owner[order]]
+    ahead = np.where(lead[order][1:] != lead[order][:-1], lead[order][1:], 0)
+    clash = np.nonzero((tiles[order][1:] == tiles[order][:-1]) & (begin[order][1:] - ahead < end[:-1]))[0]
     if clash.size:
         p, q = order[clash[0]], order[clash[0] + 1]
         i, k = owner[p], owner[q]
         raise IllegalExchange(
             f"tile {tiles[p]} would {what} two transfers at once: '{t.name(i)}' from tile {t.source_tile[i]} at cycles "
-            f"{begin[p]}..{begin[p] + t.words[i] - 1} and '{t.name(k)}' from tile {t.source_tile[k]} at cycles "
-            f"{begin[q]}..{begin[q] + t.words[k] - 1}"
+            f"{begin[p]}..{begin[p] + items[i] - 1} and '{t.name(k)}' from tile {t.source_tile[k]} at cycles "
+            f"{begin[q]}..{begin[q] + items[k] - 1}"
         )
 
 

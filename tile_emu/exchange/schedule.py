@@ -1,8 +1,6 @@
-"""When each transfer of an exchange is sent: a greedy list scheduler over two busy lists per tile.
+"""When each transfer of an exchange is sent: a greedy list scheduler over the busy lists of placing.py.
 
-A tile sends one item and receives one item per cycle. For 32-bit items a receiver's mux window and its store window
-differ by a constant, so one receive list stands for both. Every control can be encoded at every event (a `sendpicp`
-that repeats the value in force for the control that does not change), so encoding adds no constraint; see rows.py.
+A tile sends one item and receives one item per cycle, an item being one word or, to whole pairs of tiles, two.
 
 The order of placement decides the quality. Sources in a group should follow each other in an order in which their
 delays to the common receivers change little, receivers of point-to-point traffic should meet their sources in a cyclic
@@ -19,91 +17,23 @@ import numpy as np
 
 from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
-from tile_emu.exchange.fabric import mux_offset, sample_to_store
+from tile_emu.exchange.fabric import direction, mux_offset, sample_to_store
+from tile_emu.exchange.pairing import Pieces, lane_bound, ordinary, paired, partner
+from tile_emu.exchange.placing import NARROW, place, place_paired
 from tile_emu.exchange.transfers import I32, I64, Transfers, mixed
 from tile_emu.jit import jit
+
+_SPARE_EVENTS = 1024  # tables of settings reach twice the bound and this; doubled while too short
+_TABLE_DOUBLINGS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """Send event of every transfer (int32[n]) and the events of the longest row, its drain included."""
+    """What is sent, the send event of every piece (int32[n]), and the events of the longest row, drain included."""
 
+    pieces: Pieces
     start: I32
     horizon: int
-
-
-@jit(inline=True)
-def _first_at(high, base, count, t):  # type: ignore[no-untyped-def]
-    """Index of the first busy interval that ends after t."""
-    lo, hi = base, base + count
-    if count == 0 or high[hi - 1] <= t:
-        return hi
-    while lo < hi:
-        middle = (lo + hi) >> 1
-        if high[middle] > t:
-            hi = middle
-        else:
-            lo = middle + 1
-    return lo
-
-
-@jit
-def _free_from(low, high, base, count, t, words):  # type: ignore[no-untyped-def]
-    """Earliest t' >= t at which ``words`` cycles are free."""
-    i = _first_at(high, base, count, t)
-    while i < base + count and low[i] < t + words:
-        t = high[i]
-        i += 1
-    return t
-
-
-@jit
-def _occupy(low, high, base, count, t, words):  # type: ignore[no-untyped-def]
-    """Mark [t, t + words) busy, joining touching intervals; returns the new number of intervals."""
-    end = base + count
-    i = _first_at(high, base, count, t)
-    before = i > base and high[i - 1] == t
-    after = i < end and low[i] == t + words
-    if before and after:
-        high[i - 1] = high[i]
-        for k in range(i, end - 1):
-            low[k], high[k] = low[k + 1], high[k + 1]
-        return count - 1
-    if before:
-        high[i - 1] = t + words
-        return count
-    if after:
-        low[i] = t
-        return count
-    for k in range(end, i, -1):
-        low[k], high[k] = low[k - 1], high[k - 1]
-    low[i], high[i] = t, t + words
-    return count + 1
-
-
-@jit
-def _place(order, first, source, words, dest_start, dest_tile, delay, base, low, high, count, start):  # type: ignore[no-untyped-def]
-    """First fit in the given order. Lists: send list of tile t at index t, receive list at tiles + t."""
-    tiles = (base.size - 1) // 2
-    for o in range(order.size):
-        i = order[o]
-        s, n = source[i], words[i]
-        a = np.int64(first[i])
-        moved = True
-        while moved:
-            moved = False
-            b = _free_from(low, high, base[s], count[s], a, n)
-            for j in range(dest_start[i], dest_start[i + 1]):
-                r = tiles + dest_tile[j]
-                x = _free_from(low, high, base[r], count[r], b + delay[j], n)
-                b = max(b, x - delay[j])
-            moved = b > a
-            a = b
-        start[i] = a
-        count[s] = _occupy(low, high, base[s], count[s], a, n)
-        for j in range(dest_start[i], dest_start[i + 1]):
-            r = tiles + dest_tile[j]
-            count[r] = _occupy(low, high, base[r], count[r], a + delay[j], n)
 
 
 @jit
@@ -132,15 +62,16 @@ def _group_begin(order, member, words, dest_start, dest_tile, load, begin):  # t
             load[dest_tile[j]] += words[g]
 
 
-def _by_ideal_time(chip: Chip, t: Transfers) -> I64:
+def _by_ideal_time(chip: Chip, pieces: Pieces) -> I64:
     """Order of placement by the time at which a transfer would be received if nothing was in the way."""
+    t, items = pieces.transfers, pieces.items
     keys = np.add.reduceat(mixed(t.dest_tile), t.dest_start[:-1])  # of the set of receivers; a collision costs quality
     _, member, group = np.unique(keys, return_index=True, return_inverse=True)
     appearance = np.argsort(np.argsort(member))
     group, member = appearance[group], np.sort(member)
     colour = np.zeros(member.size, dtype=np.int64)
     _colour(member, t.dest_start, t.dest_tile, np.zeros(chip.tiles, dtype=np.uint64), colour)
-    group_words = np.bincount(group, weights=t.words).astype(np.int64)
+    group_words = np.bincount(group, weights=items).astype(np.int64)
     begin = np.zeros(member.size, dtype=np.int64)
     by_colour = np.argsort(colour, kind="stable")
     load = np.zeros(chip.tiles, dtype=np.int64)
@@ -149,68 +80,124 @@ def _by_ideal_time(chip: Chip, t: Transfers) -> I64:
     receiver = np.where(np.diff(t.dest_start) == 1, t.dest_tile[t.dest_start[:-1]], 0)
     place = (t.source_tile - receiver) % chip.tiles
     order = np.lexsort((np.arange(len(t)), place, group))
-    before = np.cumsum(t.words[order], dtype=np.int64) - t.words[order]
+    before = np.cumsum(items[order], dtype=np.int64) - items[order]
     head = np.searchsorted(group[order], np.arange(member.size))
     ideal = np.empty(len(t), dtype=np.int64)
     ideal[order] = before - before[head][group[order]] + begin[group[order]]
     return np.lexsort((t.source_tile, ideal))
 
 
-def _by_area(t: Transfers) -> I64:
-    """Largest words x receivers first: the best simple rule found for irregular multicasts."""
-    return np.argsort(-(np.diff(t.dest_start) * t.words), kind="stable")
+def _by_area(pieces: Pieces) -> I64:
+    """Largest events x receivers first: the best simple rule found for irregular multicasts."""
+    return np.argsort(-(np.diff(pieces.transfers.dest_start) * pieces.items), kind="stable")
 
 
 class _Placer:
     """Arrays shared by the placements of one exchange."""
 
-    def __init__(self, chip: Chip, t: Transfers) -> None:
-        self.t = t
+    def __init__(self, chip: Chip, pieces: Pieces) -> None:
+        t = self.t = pieces.transfers
+        self.chip, self.pieces = chip, pieces
+        self.items = pieces.items
         self.owner = t.owner
-        self.delay = mux_offset(chip, t.source_tile[self.owner], t.dest_tile).astype(np.int64)
-        self.to_store = sample_to_store(chip)[t.dest_tile]
+        source = t.source_tile[self.owner]
+        own = mux_offset(chip, source, t.dest_tile).astype(np.int64)
+        wide = pieces.wide[self.owner]
+        later = np.maximum(own, mux_offset(chip, source, partner(t.dest_tile)))
+        self.delay = np.where(wide, later, own)  # from the send to the sample of the later tile of the pair
+        self.first = np.maximum(0, -np.minimum.reduceat(own, t.dest_start[:-1]))
+        self.early = own < self.delay
+        self.code = np.where(wide, direction(chip, source, t.dest_tile), NARROW).astype(np.int64)
+        self.to_store = sample_to_store(chip)[t.dest_tile].astype(np.int64)
         self.drain = chip.exchange.drain
-        parts = [np.bincount(tiles, minlength=chip.tiles) for tiles in (t.source_tile, t.dest_tile)]
+        self.second = np.where(pieces.wide, partner(t.source_tile), -1).astype(np.int64)
+        lanes = np.concatenate([t.source_tile, self.second[pieces.wide]])
+        parts = [np.bincount(tiles, minlength=chip.tiles) for tiles in (lanes, t.dest_tile)]
         self.base = np.concatenate([[0], np.cumsum(np.concatenate(parts))]).astype(np.int64)
 
-    def place(self, order: I64, delay: I64) -> I32:
-        """First fit in this order, with these delays (negated ones place the mirrored exchange)."""
+    def _lists(self) -> tuple[I64, I64, I64]:
+        return (
+            np.empty(int(self.base[-1]) + 1, dtype=np.int64),
+            np.empty(int(self.base[-1]) + 1, dtype=np.int64),
+            np.zeros(self.base.size - 1, dtype=np.int64),
+        )
+
+    def place(self, order: I64, delay: I64, first: I64) -> I32:
+        """First fit in this order, with these delays (negated ones place the mirrored exchange), settings aside."""
         t = self.t
-        first = np.maximum(0, -np.minimum.reduceat(delay, t.dest_start[:-1]))
-        low = np.empty(int(self.base[-1]) + 1, dtype=np.int64)
-        high = np.empty_like(low)
-        count = np.zeros(self.base.size - 1, dtype=np.int64)
         start = np.zeros(len(t), dtype=np.int32)
-        args = (t.source_tile, t.words, t.dest_start, t.dest_tile, delay, self.base, low, high, count, start)
-        _place(order.astype(np.int64), first, *args)
+        tiles = (t.source_tile, self.second, self.items, t.dest_start, t.dest_tile)
+        place(order, first, *tiles, delay, self.base, *self._lists(), start)
         return start
 
-    def justify(self, start: I32) -> I32:
+    def place_legally(self, order: I64) -> I32 | None:
+        """First fit in this order; None if some settings find no place."""
+        if not self.pieces.wide.any():
+            return self.place(order, self.delay, self.first)
+        t = self.t
+        nbytes = 4 * t.words[self.owner].astype(np.int64)
+        dest = (t.dest_tile, t.dest_address, self.delay, self.to_store, self.code, self.early, nbytes)
+        lanes = (t.source_tile, self.second, self.items)
+        events = 2 * lane_bound(self.chip, self.pieces) + _SPARE_EVENTS
+        for _ in range(_TABLE_DOUBLINGS):
+            start = np.zeros(len(t), dtype=np.int32)
+            low, high, count = self._lists()
+            lists = (low, high, count, np.zeros_like(low), np.zeros_like(low))
+            settings = np.zeros((self.chip.tiles, events), dtype=np.uint8)
+            if place_paired(order, self.first, lanes, t.dest_start, dest, self.base, lists, settings, start):
+                return start
+            events *= 2
+        return None
+
+    def justify(self, start: I32) -> I32 | None:
         """Push everything late, then early again, in the order of the schedule given: closes gaps."""
-        mirrored = self.place(np.argsort(-(start + self.t.words), kind="stable"), -self.delay)
-        return self.place(np.argsort(-(mirrored + self.t.words), kind="stable"), self.delay)
+        backwards = np.argsort(-(start + self.items), kind="stable")
+        mirrored = self.place(backwards, -self.delay, np.maximum(0, np.maximum.reduceat(self.delay, self._heads())))
+        return self.place_legally(np.argsort(-(mirrored + self.items), kind="stable"))
+
+    def _heads(self) -> I64:
+        return self.t.dest_start[:-1]
 
     def horizon(self, start: I32) -> int:
         """Events of the longest row."""
-        t = self.t
-        last_store = start[self.owner] + self.delay + self.to_store + t.words[self.owner] - 1
-        return int(max(last_store.max() + self.drain, (start + t.words).max()))
+        last_store = start[self.owner] + self.delay + self.to_store + self.items[self.owner] - 1
+        return int(max(last_store.max() + self.drain, (start + self.items).max()))
+
+
+def schedule_pieces(chip: Chip, pieces: Pieces) -> Schedule | None:
+    """The shortest of several schedules; None if the settings of 64-bit items find no place in any of them."""
+    placer = _Placer(chip, pieces)
+    starts = [placer.place_legally(order) for order in (_by_ideal_time(chip, pieces), _by_area(pieces))]
+    legal = [start for start in starts if start is not None]
+    if not legal:
+        return None
+    closer = placer.justify(min(legal, key=placer.horizon))
+    legal += [closer] if closer is not None else []
+    best = min(legal, key=placer.horizon)
+    return Schedule(pieces, best, placer.horizon(best))
 
 
 def schedule(chip: Chip, transfers: Transfers) -> Schedule:
     """Send events such that no tile sends or receives two items at once. Deterministic.
 
-    Raises IllegalExchange for a transfer that goes nowhere but to its own tile: the fabric cannot do that (a local copy
-    can), or that has no receiver or no words.
+    Takes 64-bit items where their lower load on lanes and receivers also gives a shorter exchange. Raises
+    IllegalExchange for a transfer that goes nowhere but to its own tile: the fabric cannot do that (a local copy can),
+    or that has no receiver or no words.
     """
+    pieces = ordinary(transfers)
     if not len(transfers):
-        return Schedule(np.zeros(0, dtype=np.int32), 0)
+        return Schedule(pieces, np.zeros(0, dtype=np.int32), 0)
     _refuse_impossible(transfers)
-    placer = _Placer(chip, transfers)
-    starts = [placer.place(order, placer.delay) for order in (_by_ideal_time(chip, transfers), _by_area(transfers))]
-    starts.append(placer.justify(min(starts, key=placer.horizon)))
-    best = min(starts, key=placer.horizon)
-    return Schedule(best, placer.horizon(best))
+    doubled = paired(chip, transfers)
+    bound = lane_bound(chip, pieces)
+    faster = None
+    if lane_bound(chip, doubled) < bound:
+        faster = schedule_pieces(chip, doubled)
+        if faster is not None and faster.horizon <= bound:
+            return faster
+    plain = schedule_pieces(chip, pieces)
+    assert plain is not None  # 32-bit items can always be placed
+    return faster if faster is not None and faster.horizon < plain.horizon else plain
 
 
 def _refuse_impossible(t: Transfers) -> None:
@@ -228,7 +215,10 @@ def _refuse_impossible(t: Transfers) -> None:
 
 
 def load_bound(chip: Chip, transfers: Transfers) -> int:
-    """Most words that one tile sends or receives: no schedule takes fewer events (path delays come on top)."""
+    """Most words that one tile sends or receives.
+
+    With 32-bit items no schedule takes fewer events (path delays come on top); for 64-bit items see lane_bound.
+    """
     sent = np.bincount(transfers.source_tile, transfers.words, chip.tiles)
     received = np.bincount(transfers.dest_tile, transfers.words[transfers.owner], chip.tiles)
     return int(max(sent.max(), received.max()))

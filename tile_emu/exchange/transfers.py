@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,15 +80,28 @@ class Transfers:
         pieces = -(-self.words.astype(np.int64) // words)
         parent = np.repeat(np.arange(len(self)), pieces)
         first = words * (np.arange(parent.size) - np.repeat(np.cumsum(pieces) - pieces, pieces))
+        return self.cut(parent, first, np.minimum(self.words[parent] - first, words))
+
+    def cut(
+        self, parent: I64, first: I64, words: I64, keep: Callable[[I64, I64], NDArray[np.bool_]] | None = None
+    ) -> Transfers:
+        """Piece k is ``words[k]`` words of transfer ``parent[k]`` from its word ``first[k]`` on.
+
+        ``keep(k, j)`` says (elementwise) whether piece k goes to destination j of its transfer; default: to all.
+        """
         fan = np.diff(self.dest_start)[parent]
-        start = np.concatenate([[0], np.cumsum(fan)]).astype(np.int64)
+        start = np.cumsum(fan) - fan
         piece = np.repeat(np.arange(parent.size), fan)
         j = self.dest_start[parent][piece] + np.arange(piece.size) - start[piece]
+        if keep is not None:
+            kept = keep(piece, j)
+            piece, j = piece[kept], j[kept]
+        fan = np.bincount(piece, minlength=parent.size)
         return Transfers(
             self.source_tile[parent],
             (self.source_address[parent] + 4 * first).astype(np.int32),
-            np.minimum(self.words[parent] - first, words).astype(np.int32),
-            start,
+            words.astype(np.int32),
+            np.concatenate([[0], np.cumsum(fan)]).astype(np.int64),
             self.dest_tile[j],
             (self.dest_address[j] + 4 * first[piece]).astype(np.int32),
             self.name_index[parent],
@@ -176,21 +189,4 @@ def _join(t: Transfers) -> Transfers:
     head = order[~joined]
     words = np.add.reduceat(t.words[order], np.nonzero(~joined)[0])
     back = np.argsort(head)  # keep the order by source tile and address
-    return _select(t, head[back], words[back].astype(np.int32))
-
-
-def _select(t: Transfers, keep: I64, words: I32) -> Transfers:
-    """The transfers ``keep`` with new lengths."""
-    fan = np.diff(t.dest_start)[keep]
-    start = np.concatenate([[0], np.cumsum(fan)]).astype(np.int64)
-    j = np.repeat(t.dest_start[keep] - start[:-1], fan) + np.arange(int(start[-1]))
-    return Transfers(
-        t.source_tile[keep],
-        t.source_address[keep],
-        words,
-        start,
-        t.dest_tile[j],
-        t.dest_address[j],
-        t.name_index[keep],
-        t.names,
-    )
+    return t.cut(head[back], 0 * back, words[back].astype(np.int64))

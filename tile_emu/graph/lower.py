@@ -178,7 +178,7 @@ def _exchange(
         names,
     )
     _check_transfers(name, transfers)
-    rows = tools.emit_rows(graph.chip, transfers, tools.schedule(graph.chip, transfers))
+    rows = tools.emit_rows(graph.chip, tools.schedule(graph.chip, transfers))
     start = np.asarray(rows.start, np.int64)[: graph.tiles + 1]
     return _Exchange(name, transfers, np.asarray(rows.words, np.uint32), start)
 

@@ -58,7 +58,7 @@ def test_schedule(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
 
 def test_emit_rows(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
     plan = schedule(BOW, transfers)
-    rows = benchmark.pedantic(emit_rows, (BOW, transfers, plan), rounds=3, warmup_rounds=1)
+    rows = benchmark.pedantic(emit_rows, (BOW, plan), rounds=3, warmup_rounds=1)
     benchmark.extra_info["row_words_per_transfer"] = rows.words.size / len(transfers)
     report(benchmark, rate, transfers)
 

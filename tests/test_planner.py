@@ -33,11 +33,20 @@ def test_useful_splits(n: int, most: int) -> None:
     assert useful_splits(n, most).tolist() == sorted(smallest.values())
 
 
+def gathered(shared: dict[int, int], alone: dict[int, int], step: int) -> int:
+    """Rows received, those of ``shared`` {tiles: rows} by pairs of tiles two words a cycle where that can be."""
+    ((tiles, rows),) = shared.items()
+    if tiles % 2 == 0 and tiles > 2 and rows * step * 8 // tiles >= 16:
+        rows = math.ceil(rows / 2)
+    return rows + sum(alone.values())
+
+
 def predicted(codelet: Any, chip: Any, p: int, o: int, k: int, splits: tuple[int, int, int], steps: int) -> int:
     """Cycles of one division, term by term, from block sizes (groups)."""
     streams, loads, parts = splits
     step = math.ceil(k / steps)
-    words = ((p if loads > 1 else 0) + (o * codelet.outputs if streams > 1 else 0)) * step * 8
+    blocks = {streams: o * codelet.outputs if streams > 1 else 0}, {loads: p if loads > 1 else 0}
+    words = min(gathered(*blocks, step), gathered(*reversed(blocks), step)) * step * 8
     total = steps * int(cost.exchange_cycles(chip, words))
     pieces = math.ceil(p / (6 * codelet.max_positions))
     size = math.ceil(p / pieces)

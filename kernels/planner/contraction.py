@@ -42,6 +42,7 @@ from kernels.planner.cost import (
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import OutOfTileMemory
+from tile_emu.exchange.pairing import LEAST_ITEMS
 
 I64 = NDArray[np.int64]
 
@@ -184,12 +185,17 @@ def _finish_cycles(shape: Shape, codelet: MatmulCodelet, chip: Chip, sums: Any, 
 
 
 def _gather_words(shape: Shape, codelet: MatmulCodelet, c: _Candidates, partners: str) -> Any:
-    """Words that the busiest tile receives per K group; what both tiles of a pair take counts half where it may."""
+    """Cycles of the busiest receiver per K group: its words, those that both tiles of a pair take counted half.
+
+    That takes several whole pairs and shares that are long enough (tile_emu.exchange.pairing).
+    """
     x_members, w_members = c.members()
     x = np.where(x_members > 1, c.units, c.halo)
     w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.tap_count, 0)
-    del partners
-    return c.groups * (x + w) * K_GROUP_BYTES // 4
+    shared, alone, members = (w, x, w_members) if partners == "w" else (x, w, x_members)
+    share = shared * (c.k_groups // c.steps) * K_GROUP_BYTES // members
+    in_pairs = (members % 2 == 0) & (members > 2) & (share >= 8 * LEAST_ITEMS)
+    return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * K_GROUP_BYTES // 4
 
 
 def _copy_cycles(shape: Shape, chip: Chip, c: _Candidates) -> Any:
@@ -243,7 +249,7 @@ def plan_contraction(
     if found is None:
         raise OutOfTileMemory(f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {most} tiles of {where.name}")
     plans = []
-    for partners in PARTNERS[:1]:
+    for partners in PARTNERS:
         parts = _costs(shape, codelet, where, found, partners)
         order = np.lexsort((found.sram, sum(parts)))[:best]
         plans += [_plan(shape, where, codelet, partners, found, parts, int(at)) for at in order]

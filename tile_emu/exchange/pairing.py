@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
-from tile_emu.exchange.fabric import mux_offset
-from tile_emu.exchange.placing import FORMAT_LEAD
 from tile_emu.chips.topology import rows_of
+from tile_emu.exchange.fabric import mux_offset
 from tile_emu.exchange.transfers import I32, I64, Transfers
 
 Bool = NDArray[np.bool_]
@@ -83,11 +82,12 @@ def _whole_pairs(t: Transfers, owner: I32) -> Bool:
 
 
 def _cut(chip: Chip, t: Transfers, whole: Bool, chosen: Bool, front: I32, items: I32) -> Pieces:
-    """Pieces in the order of the transfers they come from; the lengths that _short and _own_clash name are avoided."""
+    """Pieces in the order of the transfers they come from, without the lengths of _least_offset and _own_clash."""
     index, all_words = np.arange(len(t)), t.words.astype(np.int64)
     pick = index[chosen]
     head, count = front[pick].astype(np.int64), items[pick].astype(np.int64)
-    odd = np.where((count & 1 == 1) & (count > _short(chip)), _short(chip), 0)
+    least = _least_offset(chip)
+    odd = np.where((count & 1 == 1) & (count >= least - 1), least // 2 - 1 | 1, 0)
     odd = np.where(count == _own_clash(chip, t.source_tile[pick]), count // 2, odd)
     lone = np.unique(t.owner[~whole & chosen[t.owner]])
     none = np.zeros(pick.size, dtype=np.int64)
@@ -110,16 +110,14 @@ def _cut(chip: Chip, t: Transfers, whole: Bool, chosen: Bool, front: I32, items:
     return Pieces(t.cut(parent, first, words, lambda k, j: (who[k] == 0) | ((who[k] == 1) == whole[j])), wide)
 
 
-def _short(chip: Chip) -> int:
-    """An odd number of items that is safe; longer messages keep an even one.
+def _least_offset(chip: Chip) -> int:
+    """Smallest offset from sample to store. It is even on all tiles, which _cut relies on.
 
     On one tile of a pair the end of the paired mux, ``items`` - 1 after the first sample, may not meet the format's or
-    the pointer's setting, two before and right at the first store: items = offset - 1 or offset + 1, where the offset
-    from sample to store is even on all tiles.
+    the pointer's setting, two before and right at the first store: items = offset - 1 or offset + 1.
     """
     assert chip.exchange.store_offset % 2 == 0 and chip.exchange.row_delay % 2 == 0
-    least = chip.exchange.store_offset + chip.exchange.row_delay * int(rows_of(chip).min())
-    return (least - FORMAT_LEAD) // 2 | 1
+    return chip.exchange.store_offset + chip.exchange.row_delay * int(rows_of(chip).min())
 
 
 def _own_clash(chip: Chip, source: I32) -> I64:

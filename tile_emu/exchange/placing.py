@@ -2,7 +2,7 @@
 
 Times of a receiver are counted on its own clock from the sample of the later tile of the pair (see arrivals.py; for
 32-bit items simply its sample), so that one list stands for what it samples and for what it stores. A 64-bit message
-keeps two more events in front of it, for the format: unless it touches another one of the same direction.
+keeps two more events in front of it, for the format: unless it soon follows another one of the same direction.
 
 Mux and pointer settings and the opening of a message may coincide (`sendpicp` carries them). A paired mux setting or a
 format setting must be alone on its event; and since a `sendpicp`, which must lie on 8 bytes, needs an instruction
@@ -17,6 +17,7 @@ import numpy as np
 from tile_emu.jit import jit
 
 FORMAT_LEAD = 2  # a store is governed by the format in force two events before (exchange notes, section 6)
+KEPT_GAP = 32  # longest gap between 64-bit messages of one direction over which the format stays on (inferred harmless)
 NARROW = 0  # tail of a busy interval that ends with 32-bit items; else the direction code of the 64-bit ones
 
 _PAIR, _FORMAT, _MUX, _POINTER, _OPENING = 1, 2, 4, 8, 16
@@ -125,10 +126,16 @@ def _receiver_from(low, high, tail, base, count, t, n, code):  # type: ignore[no
 
 
 @jit
-def _touches(low, high, tail, base, count, t, code):  # type: ignore[no-untyped-def]
-    """Interval that ends at t with items of this kind, or -1."""
-    i = _first_at(high, base, count, t - 1)
-    if i < base + count and high[i] == t and tail[i] == code:
+def _continued(low, high, tail, base, count, t, code):  # type: ignore[no-untyped-def]
+    """Interval that a message of this kind taken from t on continues, or -1.
+
+    32-bit items only without a gap; of 64-bit ones the format stays on over a short gap, which then counts as busy.
+    """
+    kept = KEPT_GAP if code != NARROW else 0
+    i = _first_at(high, base, count, t - kept - 1)
+    while i + 1 < base + count and high[i + 1] <= t:
+        i += 1
+    if i < base + count and high[i] <= t and tail[i] == code:
         return i
     return np.int64(_NOWHERE)
 
@@ -150,7 +157,7 @@ def _ordinary_fits(line, event, kind):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _settings_fit(line, t, n, to_store, code, early, touching, adjoining):  # type: ignore[no-untyped-def]
+def _settings_fit(line, t, n, to_store, code, early, continuing, adjoining):  # type: ignore[no-untyped-def]
     """Whether a tile can make the settings for a message taken from t on; ``line``: its table of settings."""
     if not adjoining and not _ordinary_fits(line, t + to_store, _POINTER):
         return False
@@ -161,12 +168,12 @@ def _settings_fit(line, t, n, to_store, code, early, touching, adjoining):  # ty
     if early and n == to_store and line[t + to_store] & _ORDINARY:
         return False  # the end of the paired mux right before the pointer's setting and another one
     begin = t + to_store - FORMAT_LEAD
-    return (touching or _alone_fits(line, begin, 0)) and _alone_fits(line, begin + n, 0)
+    return (continuing or _alone_fits(line, begin, 0)) and _alone_fits(line, begin + n, 0)
 
 
 @jit
-def _set(line, t, n, to_store, code, early, touching, adjoining):  # type: ignore[no-untyped-def]
-    """Enter these settings."""
+def _set(line, t, n, to_store, code, early, before, adjoining):  # type: ignore[no-untyped-def]
+    """Enter these settings; ``before``: end of the message that this one continues, or -1."""
     if not adjoining:
         line[t + to_store] |= _POINTER
     if code == NARROW:
@@ -177,8 +184,8 @@ def _set(line, t, n, to_store, code, early, touching, adjoining):  # type: ignor
         line[t - 1] |= _PAIR
         line[t - 1 + n] |= _PAIR
     begin = t + to_store - FORMAT_LEAD
-    if touching:
-        line[begin] &= ~_FORMAT  # the format stays on
+    if before >= 0:
+        line[before + to_store - FORMAT_LEAD] &= ~_FORMAT  # the format stays on
     else:
         line[begin] |= _FORMAT
     line[begin + n] |= _FORMAT
@@ -222,7 +229,7 @@ def place_paired(order, first, lanes, dest_start, dest, base, lists, settings, s
                 d, t = dest_tile[j], a + delay[j]
                 if t + to_store[j] + n + 2 >= settings.shape[1]:
                     return False
-                k = _touches(low, high, tail, base[tiles + d], count[tiles + d], t, code[j])
+                k = _continued(low, high, tail, base[tiles + d], count[tiles + d], t, code[j])
                 adjoining = k >= 0 and ends_at[k] == address[j]
                 fits = _settings_fit(settings[d], t, n, to_store[j], code[j], early[j], k >= 0, adjoining)
             if not fits:
@@ -243,11 +250,14 @@ def _receive(d, t, n, j, dest, base, lists, settings):  # type: ignore[no-untype
     _tile, address, _delay, to_store, code, early, nbytes = dest
     low, high, count, tail, ends_at = lists
     r = (base.size - 1) // 2 + d
-    k = _touches(low, high, tail, base[r], count[r], t, code[j])
+    k = _continued(low, high, tail, base[r], count[r], t, code[j])
     adjoining = k >= 0 and ends_at[k] == address[j]
-    _set(settings[d], t, n, to_store[j], code[j], early[j], k >= 0, adjoining)
+    before = high[k] if k >= 0 else np.int64(_NOWHERE)
+    _set(settings[d], t, n, to_store[j], code[j], early[j], before, adjoining)
     begin = t
-    if code[j] != NARROW:
+    if k >= 0:
+        begin = before
+    elif code[j] != NARROW:
         begin = t - FORMAT_LEAD
         i = _first_at(high, base[r], count[r], begin)
         if i < base[r] + count[r] and high[i] <= t:

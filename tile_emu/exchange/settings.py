@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tile_emu.exchange.placing import FORMAT_LEAD, NARROW
+from tile_emu.exchange.placing import FORMAT_LEAD, KEPT_GAP, NARROW
 from tile_emu.jit import jit
 
 MUX, POINTER, PAIR, FORMAT = 1, 2, 4, 8  # kinds of settings; mux and pointer may come together
@@ -88,12 +88,12 @@ def _stores(receive, tile, events, kinds, values, count):  # type: ignore[no-unt
     for i in range(bounds[tile], bounds[tile + 1]):
         begin = sample[i] + to_store[tile]
         end = begin + items[i]
-        after = i > bounds[tile] and sample[i - 1] + items[i - 1] + to_store[tile] == begin
-        goes_on = i + 1 < bounds[tile + 1] and sample[i + 1] + to_store[tile] == end
+        after = i > bounds[tile] and begin - to_store[tile] - sample[i - 1] - items[i - 1] <= KEPT_GAP
+        goes_on = i + 1 < bounds[tile + 1] and sample[i + 1] + to_store[tile] - end <= KEPT_GAP
         if code[i] != NARROW:
             if not (after and code[i - 1] == code[i]):
                 count = _add(events, kinds, values, count, begin - FORMAT_LEAD, FORMAT, code[i])
-            if not (goes_on and code[i + 1] != NARROW):
+            if not (goes_on and code[i + 1] == code[i]):
                 count = _add(events, kinds, values, count, end - FORMAT_LEAD, FORMAT, NARROW)
         if i > bounds[tile]:
             stored = items[i - 1] if code[i - 1] == NARROW else 2 * items[i - 1]

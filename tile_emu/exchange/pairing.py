@@ -126,6 +126,37 @@ def _own_clash(chip: Chip, source: I32) -> I64:
     return np.where(own < other, 1 - other, -1).astype(np.int64)
 
 
+def divided(pieces: Pieces, receivers: int) -> Pieces:
+    """The same words, no multicast to more than ``receivers`` tiles at once (an even number; 4 at least for pairs).
+
+    Receivers that have to wait for each other are the weakness of large irregular multicasts; sending the words several
+    times is often cheaper. Pairs stay together, and a tile's own pair with another one (exchange rule R20).
+    """
+    t, owner = pieces.transfers, pieces.transfers.owner
+    own = t.dest_tile >> 1 == t.source_tile[owner] >> 1
+    order = np.lexsort((t.dest_tile, ~own, owner))
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.arange(order.size) - t.dest_start[owner]
+    most = np.where(pieces.wide, max(receivers, 4), receivers)
+    parts = -(-np.diff(t.dest_start) // most)
+    parent = np.repeat(np.arange(len(t)), parts)
+    part = np.arange(parent.size) - np.repeat(np.cumsum(parts) - parts, parts)
+    words = t.words[parent].astype(np.int64)
+    return Pieces(
+        t.cut(parent, 0 * parent, words, lambda k, j: rank[j] // most[owner[j]] == part[k]), pieces.wide[parent]
+    )
+
+
+def shortened(pieces: Pieces, words: int) -> Pieces:
+    """The same words, the 32-bit ones in transfers of at most ``words`` words."""
+    t = pieces.transfers
+    most = np.where(pieces.wide, t.words, words)
+    count = -(-t.words // most)
+    parent = np.repeat(np.arange(len(t)), count)
+    first = most[parent] * (np.arange(parent.size) - np.repeat(np.cumsum(count) - count, count))
+    return Pieces(t.cut(parent, first, np.minimum(t.words[parent] - first, most[parent])), pieces.wide[parent])
+
+
 def lane_bound(chip: Chip, pieces: Pieces) -> int:
     """Most events for which one tile's sending lane or its receiver is needed: no schedule of these takes fewer."""
     t, items, wide = pieces.transfers, pieces.items, pieces.wide

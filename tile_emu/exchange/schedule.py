@@ -18,13 +18,17 @@ import numpy as np
 from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange.fabric import direction, mux_offset, sample_to_store
-from tile_emu.exchange.pairing import Pieces, lane_bound, ordinary, paired, partner
+from tile_emu.exchange.pairing import Pieces, divided, lane_bound, ordinary, paired, partner, shortened
 from tile_emu.exchange.placing import NARROW, place, place_paired
 from tile_emu.exchange.transfers import I32, I64, Transfers, mixed
 from tile_emu.jit import jit
 
 _SPARE_EVENTS = 1024  # tables of settings reach twice the bound and this; doubled while too short
 _TABLE_DOUBLINGS = 4
+_PAYS = 0.95  # 64-bit items are tried where they lower the bound to this
+# When the events exceed the bound by more than this, transfers are divided: multicasts to so many tiles at most, 32-bit
+# messages to so many words; taken if it saves some per cent.
+_TOLERATED, _RECEIVERS, _SHORT, _WORTH = 1.2, (16, 8, 4, 2), 64, 0.97
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,13 +195,34 @@ def schedule(chip: Chip, transfers: Transfers) -> Schedule:
     doubled = paired(chip, transfers)
     bound = lane_bound(chip, pieces)
     faster = None
-    if lane_bound(chip, doubled) < bound:
+    if lane_bound(chip, doubled) < _PAYS * bound:
         faster = schedule_pieces(chip, doubled)
         if faster is not None and faster.horizon <= bound:
             return faster
     plain = schedule_pieces(chip, pieces)
     assert plain is not None  # 32-bit items can always be placed
-    return faster if faster is not None and faster.horizon < plain.horizon else plain
+    return _divide(chip, faster if faster is not None and faster.horizon < plain.horizon else plain)
+
+
+def _divide(chip: Chip, best: Schedule) -> Schedule:
+    """Cut what leaves the lanes idle: multicasts to many tiles into several, then long transfers into short ones."""
+    tolerated = _TOLERATED * lane_bound(chip, best.pieces)
+    whole, fan = best.pieces, int(np.diff(best.pieces.transfers.dest_start).max())
+    for receivers in _RECEIVERS:
+        if best.horizon <= tolerated or receivers >= fan:
+            continue
+        pieces = divided(whole, receivers)
+        if lane_bound(chip, pieces) >= best.horizon:
+            break
+        best = _better(best, schedule_pieces(chip, pieces))
+    if best.horizon > tolerated and best.pieces.transfers.words.max() > _SHORT:
+        best = _better(best, schedule_pieces(chip, shortened(best.pieces, _SHORT)))
+    return best
+
+
+def _better(best: Schedule, other: Schedule | None) -> Schedule:
+    """The other one if it is worth its longer rows."""
+    return other if other is not None and other.horizon < _WORTH * best.horizon else best
 
 
 def _refuse_impossible(t: Transfers) -> None:

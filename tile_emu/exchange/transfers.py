@@ -75,13 +75,6 @@ class Transfers:
         none = np.zeros(0, dtype=np.int32)
         return cls(none, none, none, np.zeros(1, dtype=np.int64), none, none, none)
 
-    def split(self, words: int) -> Transfers:
-        """The same copies with every transfer cut into pieces of at most ``words`` words."""
-        pieces = -(-self.words.astype(np.int64) // words)
-        parent = np.repeat(np.arange(len(self)), pieces)
-        first = words * (np.arange(parent.size) - np.repeat(np.cumsum(pieces) - pieces, pieces))
-        return self.cut(parent, first, np.minimum(self.words[parent] - first, words))
-
     def cut(
         self, parent: I64, first: I64, words: I64, keep: Callable[[I64, I64], NDArray[np.bool_]] | None = None
     ) -> Transfers:

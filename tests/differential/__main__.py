@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.differential.run import Outcome, run_share
+from tests.differential.run import run_job, run_share
 
 SHARE = 2000
 
@@ -29,7 +29,7 @@ def main() -> int:
     start = time.monotonic()
     total: Counter[str] = Counter()
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for done, outcome in enumerate(pool.imap_unordered(_one, jobs), 1):
+        for done, outcome in enumerate(pool.imap_unordered(run_job, jobs), 1):
             total.update(programs=outcome.programs, faults=outcome.faults, disagree=len(outcome.reports))
             print("\n".join(outcome.reports), end="\n" if outcome.reports else "", flush=True)
             if done % 10 == 0 or done == shares:
@@ -37,10 +37,6 @@ def main() -> int:
                 counts = f"{total['programs']:,} programs, {total['faults']:,} of them to a fault"
                 print(f"{counts}, {total['disagree']} disagree, {seconds:.0f} s", flush=True)
     return 1 if total["disagree"] else 0
-
-
-def _one(job: tuple[int, int]) -> Outcome:
-    return run_share(*job)
 
 
 if __name__ == "__main__":

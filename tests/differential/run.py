@@ -41,6 +41,11 @@ def run_share(seed: int, count: int) -> Outcome:
     return outcome
 
 
+def run_job(job: tuple[int, int]) -> Outcome:
+    """``run_share`` for a pool of processes, which cannot find functions of a ``__main__``."""
+    return run_share(*job)
+
+
 @functools.cache
 def small_run() -> Outcome:
     """The run of the test suite: enough programs for every form to be completed; TILE_EMU_PROGRAMS asks for more."""

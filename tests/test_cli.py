@@ -235,11 +235,13 @@ def test_chips(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_kernels(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["kernels"]) == 0
-    assert "matmul  Matrix product" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "matmul  Matrix product" in listed and "convolution  One pass of a 2-D convolution" in listed
     assert run(["kernels", "--json"]) == 0
-    layer, kernel = json.loads(capsys.readouterr().out)
-    assert (layer["name"], kernel["name"]) == ("layer", "matmul")
-    assert {"option": "--chip", "help": "Chip name, see `tile-emu chips`.", "default": "bow"} in kernel["options"]
+    kernels = {kernel["name"]: kernel["options"] for kernel in json.loads(capsys.readouterr().out)}
+    assert set(kernels) == {"layer", "convolution", "matmul"}
+    for options in kernels.values():
+        assert {"option": "--chip", "help": "Chip name, see `tile-emu chips`.", "default": "bow"} in options
 
 
 def test_asm_and_disasm_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

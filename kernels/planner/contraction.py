@@ -40,6 +40,7 @@ from kernels.planner.cost import (
     reduce_cycles,
 )
 from kernels.planner.plan import ContractionPlan, PlanCycles
+from kernels.planner.plancache import keep_plans, kept_plans
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import OutOfTileMemory
 from tile_emu.exchange.pairing import LEAST_ITEMS
@@ -236,16 +237,26 @@ def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, par
 def plan_contraction(
     shape: Shape, chip: str | Chip = "bow", *, tiles: int | None = None, reserve: int | None = None, best: int = 1
 ) -> list[ContractionPlan]:
-    """The ``best`` cheapest plans, the cheapest first.
+    """The ``best`` cheapest plans, the cheapest first; kept on disk (kernels.planner.plancache).
 
     ``tiles``: how many tiles may be used. ``reserve``: bytes of SRAM to leave unused for the separation of variables
     into elements (default: six elements). Raises OutOfTileMemory if no division fits.
     """
     where = load_chip(chip) if isinstance(chip, str) else chip
     most = where.tiles if tiles is None else tiles
-    kept = 6 * where.memory.element_bytes * where.memory.size // 638_976 if reserve is None else reserve
+    free = 6 * where.memory.element_bytes * where.memory.size // 638_976 if reserve is None else reserve
+    limits = (most, free, best)
+    kept = kept_plans(shape, where, limits)
+    if kept is None:
+        kept = search(shape, where, most, free, best)
+        keep_plans(shape, where, limits, kept)
+    return kept
+
+
+def search(shape: Shape, where: Chip, most: int, reserve: int, best: int) -> list[ContractionPlan]:
+    """The ``best`` cheapest plans for at most ``most`` tiles, worked out anew. Raises OutOfTileMemory."""
     codelet = matmul_codelet(shape.dtype, where)
-    found = _candidates(shape, codelet, where, most, kept)
+    found = _candidates(shape, codelet, where, most, reserve)
     if found is None:
         raise OutOfTileMemory(f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {most} tiles of {where.name}")
     plans = []

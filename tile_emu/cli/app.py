@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tile_emu.cli.app_convolution import convolution
 from tile_emu.cli.app_layers import LayerGroup, add_layer_commands
 
 _SETTINGS: dict[str, Any] = {
@@ -21,6 +22,7 @@ app.add_typer(run_app, name="run")
 plan_app = typer.Typer(cls=LayerGroup, help="Show the best plans of a problem with predicted cycles.", **_SETTINGS)
 app.add_typer(plan_app, name="plan")
 add_layer_commands(app, run_app, plan_app)
+run_app.command()(convolution)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]

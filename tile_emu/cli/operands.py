@@ -15,9 +15,14 @@ Matrix = npt.NDArray[np.floating[Any]]
 
 
 def load_matrix(option: str, path: Path, dtype: type[np.floating[Any]]) -> Matrix:
-    """Read a two-dimensional numeric ``.npy`` and round it to ``dtype``.
+    """Read a matrix as load_array does."""
+    return load_array(option, path, dtype, 2)
 
-    Raises UsageError, naming the option and the file, when the file is missing, damaged, not a matrix of real numbers,
+
+def load_array(option: str, path: Path, dtype: type[np.floating[Any]], dimensions: int) -> Matrix:
+    """Read a numeric ``.npy`` of that many dimensions and round it to ``dtype``.
+
+    Raises UsageError, naming the option and the file, when the file is missing, damaged, not an array of real numbers,
     empty, or holds values that are not finite at ``dtype``.
     """
     what = f"{option} {path}"
@@ -32,8 +37,9 @@ def load_matrix(option: str, path: Path, dtype: type[np.floating[Any]]) -> Matri
         raise UsageError(f"{what}: an archive, not one .npy array")
     if array.dtype.kind not in "fiu":
         raise UsageError(f"{what}: dtype {array.dtype}, expected real numbers")
-    if array.ndim != 2 or 0 in array.shape:
-        raise UsageError(f"{what}: shape {array.shape}, expected a matrix with rows and columns")
+    if array.ndim != dimensions or 0 in array.shape:
+        wanted = "a matrix with rows and columns" if dimensions == 2 else f"{dimensions} dimensions, none of them 0"
+        raise UsageError(f"{what}: shape {array.shape}, expected {wanted}")
     if not np.isfinite(array).all():
         raise UsageError(f"{what}: holds values that are infinite or not a number")
     with np.errstate(over="ignore"):

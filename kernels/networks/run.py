@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from kernels.networks.cache import ResultCache
 from kernels.networks.job import Job
 from tile_emu.errors import TileEmuError
+from tile_emu.profile.atomic import require_writable
+from tile_emu.profile.report import Report
 
 Progress = Callable[..., None]
 Document = dict[str, Any]
@@ -30,6 +33,7 @@ def run_layers(
     fresh: bool = False,
     progress: Progress | None = None,
     execute: Executor | None = None,
+    reports: Path | None = None,
 ) -> list[Document]:
     """The document of every job, in their order.
 
@@ -37,6 +41,8 @@ def run_layers(
     of the cache says so under ``cached``. A layer that cannot be run (it does not fit, or the machine finds something
     wrong) has ``error`` with the reason in place of figures. ``cache`` None: nothing is looked up or kept; ``fresh``:
     nothing is looked up.
+    ``reports``: a folder in which every layer emulated gets a folder with its report, by its name; nothing is looked up
+    then, since what is kept has no recording.
     ``execute`` replaces the emulation of one job (for tests). Ctrl-C ends all processes and is passed on.
     """
     keeper = cache or ResultCache()
@@ -46,13 +52,13 @@ def run_layers(
         first.setdefault(key, job)
     results: dict[str, Document] = {}
     for key in first:
-        found = cache.get(key) if cache is not None and not fresh else None
+        found = cache.get(key) if cache is not None and not fresh and reports is None else None
         if found is not None:
             results[key] = found | {"cached": True}
     # the longest first: what runs last then ends at about the same time everywhere
     todo = sorted((key for key in first if key not in results), key=lambda key: -first[key].layer.macs)
     clock = _Clock([first[key].layer.macs for key in todo], progress)
-    emulate = execute or functools.partial(execute_job, threads=_threads(threads, processes))
+    emulate = execute or functools.partial(execute_job, threads=_threads(threads, processes), reports=reports)
     for index, document in _documents([first[key] for key in todo], processes, emulate, clock):
         results[todo[index]] = document
         if cache is not None and "error" not in document:
@@ -60,12 +66,22 @@ def run_layers(
     return [_named(results[key], job, first[key]) for key, job in zip(keys, jobs)]
 
 
-def execute_job(job: Job, threads: int | None = None, progress: Progress | None = None) -> Document:
-    """The document of one job; what the emulator refuses or finds wrong becomes its ``error``."""
+def execute_job(
+    job: Job, threads: int | None = None, progress: Progress | None = None, reports: Path | None = None
+) -> Document:
+    """The document of one job; what the emulator refuses or finds wrong becomes its ``error``.
+
+    ``reports``: the report is saved in a folder of this one.
+    """
     from kernels.networks.execute import run_job
 
     try:
-        return run_job(job, threads=threads, progress=progress).document
+        run = run_job(job, threads=threads, progress=progress)
+        if reports is not None:
+            folder = reports / job.layer.name
+            require_writable(folder, directory=True)
+            Report.of(run.document, run.result.recording, run.result.image).save(folder)
+        return run.document
     except TileEmuError as error:
         return {**job.head(), "error": {"kind": type(error).__name__, "message": str(error)}}
 

@@ -91,6 +91,9 @@ def network(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table as Markdown, equal layers joined.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for the network's page and every layer's report; emulates everything.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.
@@ -100,7 +103,7 @@ def network(
     from tile_emu.cli.layer import Choice, NetworkOptions, run_network
 
     choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
-    options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, as_json)
+    options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, report, as_json)
     raise typer.Exit(0 if run_network(name, choice, options) else 1)
 
 

@@ -23,6 +23,7 @@ from tile_emu.cli.matmul import report_lines
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing, require_writable
+from tile_emu.profile.network import LAYERS, save_network
 from tile_emu.profile.report import Report
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class NetworkOptions:
     fresh: bool
     listed: bool
     markdown: bool
+    report: Path | None
     as_json: bool
 
 
@@ -160,6 +162,8 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
     if options.listed:
         _print_layers(jobs, options.as_json)
         return True
+    if options.report:
+        require_writable(options.report, directory=True)
     began = time.perf_counter()
     with Progress() as progress:
         progress("starting")
@@ -174,6 +178,7 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
             cache=cache,
             fresh=options.fresh,
             progress=progress,
+            reports=options.report / LAYERS if options.report else None,
         )
     _print_network(choice, network, documents, time.perf_counter() - began, options)
     return all("error" not in document and document["check"]["ok"] for document in documents)
@@ -187,10 +192,13 @@ def _print_network(
     chip = load_chip(choice.chip)
     summed = table.totals(documents, chip, choice.dtype)
     emulation = table.emulation(documents, elapsed)
+    head = {"network": network.name, **dataclasses.asdict(choice), "chip": chip.name}
+    head["pass"] = head.pop("direction")
+    document = {**head, "layers": documents, "totals": summed, "emulation": emulation}
+    if options.report:
+        save_network(document, options.report)
     if options.as_json:
-        head = {"network": network.name, **dataclasses.asdict(choice), "chip": chip.name}
-        head["pass"] = head.pop("direction")
-        print(json.dumps({**head, "layers": documents, "totals": summed, "emulation": emulation}, indent=2))
+        print(json.dumps(document, indent=2))
         return
     if options.markdown:
         print("\n".join(table.markdown(table.rows(table.distinct(documents), summed))))

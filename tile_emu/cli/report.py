@@ -19,8 +19,9 @@ from tile_emu.profile.analysis import (
     roofline,
     slowest,
 )
+from tile_emu.profile.network import HEAD, network_advice, network_rows, save_network, title_of_network
 from tile_emu.profile.recording import Recording
-from tile_emu.profile.report import Report
+from tile_emu.profile.report import Report, is_network, read_summary
 from tile_emu.profile.text import count, kib, percent
 from tile_emu.profile.trace import title_of
 
@@ -29,17 +30,45 @@ _PLAIN_WIDTH = 140  # columns where there is no terminal to ask
 
 def print_report(folder: Path, as_json: bool, rewrite: bool) -> None:
     """Print the summary of a report folder. ``rewrite``: also make its page and trace anew."""
+    if is_network(folder):
+        _print_network(folder, as_json, rewrite)
+        return
     report = Report.load(folder)
     if rewrite:
         report.save(folder)
     if as_json:
         print(json.dumps(report_document(report), indent=2))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PLAIN_WIDTH)
+    console = _console()
     for part in _parts(report):
         console.print(part)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+def _print_network(folder: Path, as_json: bool, rewrite: bool) -> None:
+    """The same for the folder of a network."""
+    document = read_summary(folder)
+    if rewrite:
+        save_network(document, folder)
+    if as_json:
+        print(json.dumps({**document, "advice": network_advice(document)}, indent=2))
+        return
+    console, totals = _console(), document["totals"]
+    console.print(f"[bold]{title_of_network(document)}[/]: {count(totals['cycles'])} cycles")
+    phases = ", ".join(f"{name} {percent(cycles / totals['cycles'])}" for name, cycles in totals["phases"].items())
+    console.print(f"{phases}; MAC efficiency {percent(totals['mac_efficiency'])}, {totals['tflops']:.4g} TFLOPS")
+    table = Table(box=None, pad_edge=False)
+    for i, name in enumerate(HEAD):
+        table.add_column(name, justify="right" if 0 < i < len(HEAD) - 1 else "left")
+    for row in network_rows(document):
+        table.add_row(*row)
+    console.print(table)
+    for line in network_advice(document):
+        console.print(f"  - {line}")
 
 
 def report_document(report: Report) -> dict[str, Any]:

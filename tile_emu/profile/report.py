@@ -83,6 +83,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError:
         raise UsageError(f"{path} is not a whole summary of tile-emu") from None
-    if not isinstance(document, dict) or "cycles" not in document:
+    if not isinstance(document, dict) or not {"cycles", "layers"} & set(document):
         raise UsageError(f"{path} is not a summary of tile-emu")
     return document
+
+
+def is_network(folder: Path) -> bool:
+    """Whether a folder holds the report of a network. Raises UsageError as read_summary does."""
+    return "layers" in read_summary(folder)

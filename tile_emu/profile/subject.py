@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.errors import UsageError
+from tile_emu.profile.network import title_of_network
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import RECORDING, SUMMARY
 from tile_emu.profile.trace import title_of
@@ -28,8 +29,7 @@ class Subject:
     @property
     def title(self) -> str:
         """What was run."""
-        network = self.document.get("network")
-        return f"{network} on {self.document.get('chip', 'a chip')}" if network else title_of(self.document)
+        return title_of_network(self.document) if self.layers else title_of(self.document)
 
     @property
     def figures(self) -> dict[str, float]:

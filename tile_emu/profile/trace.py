@@ -162,7 +162,11 @@ def _workers(writer: _Writer, recording: Recording, tiles: list[int], max_runs: 
 
 
 def title_of(document: Mapping[str, Any]) -> str:
-    """What a run is called: kernel, sizes, chip."""
-    sizes = " x ".join(str(document[key]) for key in ("m", "k", "n") if key in document)
-    parts = [str(document.get("kernel", "program")), sizes, str(document.get("dtype", ""))]
+    """What a run is called: kernel and sizes, or layer and pass; format; chip."""
+    if "layer" in document:
+        parts = [f"{document.get('network', '')}.{document['layer']}", str(document.get("pass", ""))]
+    else:
+        sizes = " x ".join(str(document[key]) for key in ("m", "k", "n") if key in document)
+        parts = [str(document.get("kernel", "program")), sizes]
+    parts.append(str(document.get("dtype", "")))
     return " ".join(part for part in parts if part) + f" on {document.get('chip', 'a chip')}"

@@ -9,7 +9,7 @@ import pytest
 
 from tile_emu.asm import Code, assemble
 from tile_emu.chips import load_chip
-from tile_emu.graph.codelets import BLOCK, COPY, FAR, MERGE, NEAR, SCATTER, WORKERS, LocalCodelet
+from tile_emu.graph.codelets import BLOCK, COPY, FAR, MERGE, NEAR, SCATTER, TRANSPOSE, WORKERS, LocalCodelet
 from tile_emu.tile import Tile
 
 CHIPS = ("bow", "gc2")
@@ -105,3 +105,26 @@ def test_scatter_and_merge(chip: str, blocks: int, merge: bool) -> None:
     wanted = before.copy()
     wanted[where] = source & mask | before[where] & ~mask if merge else source
     assert np.array_equal(bench.tile.read(bench.dest, np.uint8, before.size).reshape(before.shape), wanted)
+
+
+@pytest.mark.parametrize("tiles", BLOCKS)
+@pytest.mark.parametrize(("rows", "columns"), [(32, 40), (120, 8)])
+@pytest.mark.parametrize("chip", CHIPS)
+def test_transpose(chip: str, rows: int, columns: int, tiles: int) -> None:
+    """Some 4 x 4 tiles of a matrix of halves; what is not transposed stays. Bit patterns of any kind, NaN included."""
+    bench = Bench(TRANSPOSE, chip)
+    generator = np.random.default_rng(tiles)
+    source = generator.integers(0, 1 << 16, (rows, columns), dtype=np.uint16)
+    before = generator.integers(0, 1 << 16, (columns, rows), dtype=np.uint16)
+    chosen = generator.permutation(rows * columns // 16)[:tiles]
+    row, column = 4 * (chosen // (columns // 4)), 4 * (chosen % (columns // 4))
+    table = np.stack([(row * columns + column) // 4, (column * rows + row) // 4], axis=1)
+    bench.tile.write(bench.source, source)
+    bench.tile.write(bench.table, table.astype(np.uint16))
+    bench.tile.write(bench.dest, before)
+    pitches = {"source_pitch": 2 * columns, "dest_pitch": 2 * rows}
+    bench.run(tiles, {"table": 4}, source=bench.source, table=bench.table, dest=bench.dest, **pitches)
+    wanted = before.copy()
+    for r, c in zip(row, column, strict=True):
+        wanted[c : c + 4, r : r + 4] = source[r : r + 4, c : c + 4].T
+    assert np.array_equal(bench.tile.read(bench.dest, np.uint16, before.size).reshape(before.shape), wanted)

@@ -194,6 +194,20 @@ def test_sources_wider_than_a_table_reaches(kind: Any, elements: int) -> None:
     stage.move(a[chosen], b)
 
 
+@pytest.mark.parametrize("flip", [False, True], ids=["", "flipped"])
+@pytest.mark.parametrize(("rows", "columns"), [(50, 72), (64, 64), (24, 68)])
+def test_halves_are_transposed_by_tiles(rows: int, columns: int, flip: bool) -> None:
+    """Where rows begin at multiples of 8 bytes most of a matrix goes in 4 x 4 tiles; the rest is gathered."""
+    stage = Stage(1, np.uint16)
+    a, b = stage.tensor("a", [0], rows * columns + 64), stage.tensor("b", [0], rows * columns + 64)
+    source, dest = a[32 : 32 + rows * columns].reshape(rows, columns), b[: rows * columns].reshape(columns, rows)
+    done, recording, image = stage.move(source[::-1].T if flip else source.T, dest[::-1] if flip else dest)
+    assert "graph_transpose4" in image.symbols or rows % 4
+    assert 0 <= recording.compute_cycles[0] - done.pack_cycles <= 20
+    if rows % 4 == 0 and not flip:
+        assert done.pack_cycles < 0.7 * rows * columns + 250
+
+
 def test_cycles_told_are_those_that_pass() -> None:
     stage = Stage(1, np.uint16)
     a, b = stage.tensor("a", [0], 96 * 96), stage.tensor("b", [0], 96 * 96)

@@ -2,8 +2,8 @@
 
 Destinations are worked on in blocks of 8 bytes. Blocks that a job fills completely and that lie together are gathered
 where they belong; scattered ones are gathered into a temporary area first and then stored one by one; of blocks that
-are filled in part, the rest is kept (merge). A job is one source shard, destination shard, and window of each that a
-table can reach.
+are filled in part, the rest is kept (merge). 4 x 4 tiles of halves are transposed as such. A job is one source shard,
+destination shard, and window of each that a table can reach.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from tile_emu.graph.codelets import (
     NEAR,
     NEAR_BYTES,
     SCATTER,
+    TRANSPOSE,
     WORKERS,
     LocalCodelet,
 )
 from tile_emu.graph.computeset import ComputeSet, Field
+from tile_emu.graph.transposes import SIDE, find_transposes
 from tile_emu.graph.variables import I64, Pointer, Variable
 
 LONG_RUN = 32  # blocks; from here on a run is worth a vertex of its own (call, launch and table cost about as much)
@@ -72,7 +74,8 @@ class _Batch:
     blocks: I64
     table: I64 | None = None
     mask: I64 | None = None
-    unit: int = BLOCK
+    source_pitch: I64 | None = None
+    dest_pitch: I64 | None = None
 
 
 class Tables:
@@ -132,7 +135,7 @@ class LocalCopies:
         for batch in self.batches:
             if batch.local is COPY:
                 pairs.append((batch.source, batch.dest))
-            elif batch.local is NEAR[batch.unit]:
+            elif batch.local in NEAR.values():
                 pairs.append((batch.source, "tables"))
         return list(dict.fromkeys(pairs))
 
@@ -151,20 +154,18 @@ class LocalCopies:
         self, batch: _Batch, first: I64, areas: dict[str, Variable], tables: Variable | None, shard_of: I64
     ) -> dict[str, Field]:
         """Fields of the worker whose first block is ``first``."""
-        gathers = batch.local not in (COPY, SCATTER, MERGE)
-        scatters = batch.local in (SCATTER, MERGE)
-        source = batch.source_offset if gathers else batch.source_offset + BLOCK * first
-        dest = batch.dest_offset if scatters else batch.dest_offset + BLOCK * first
+        local = batch.local
         record: dict[str, Field] = {
-            "source": Pointer(areas[batch.source], batch.source_shard, source),
-            "dest": Pointer(areas[batch.dest], batch.dest_shard, dest),
+            "source": Pointer(areas[batch.source], batch.source_shard, batch.source_offset + local.source_step * first),
+            "dest": Pointer(areas[batch.dest], batch.dest_shard, batch.dest_offset + local.dest_step * first),
         }
         if batch.table is not None:
             assert tables is not None
-            entries = first * (BLOCK // batch.unit)
-            record["table"] = Pointer(tables, shard_of[batch.tile], batch.table + 2 * entries)
+            record["table"] = Pointer(tables, shard_of[batch.tile], batch.table + local.table_step * first)
             if batch.mask is not None:
                 record["mask"] = Pointer(tables, shard_of[batch.tile], batch.mask + BLOCK * first)
+        if batch.source_pitch is not None and batch.dest_pitch is not None:
+            record |= {"source_pitch": batch.source_pitch, "dest_pitch": batch.dest_pitch}
         return record
 
 
@@ -207,6 +208,10 @@ class _Mover:
 
     def move(self) -> None:
         """Segments, their tables, and the vertices."""
+        if self.units.size == BLOCK // SIDE:
+            self._transpose()
+        if not len(self.head):
+            return
         order, heads, kind = self._divide()
         segments = self._segments(order, heads, kind)
         for local, chosen in (
@@ -218,6 +223,36 @@ class _Mover:
                 self._gather(local, dest, segments, np.flatnonzero(chosen & mask))
         for local, mask in ((SCATTER, segments.kind == _SCATTER), (MERGE, segments.kind == _MERGE)):
             self._store(local, segments, order, heads, np.flatnonzero(mask))
+
+    def _transpose(self) -> None:
+        """Vertices for 4 x 4 tiles of halves; their blocks are done with."""
+        whole = np.flatnonzero(self.filled == self.per_block)
+        source = self.units.source_offset[self.head[whole][:, None] + np.arange(SIDE)]
+        found = find_transposes(self.job[whole], self.block[whole], source)
+        if found is None:
+            return
+        first = whole[found.first_block]
+        tile, unit = self.tile[first], self.head[first]
+        table = self.copies.tables.put(tile, 2 * found.tiles, found.entries.reshape(-1).astype(np.uint16), spare=1)
+        batch = _Batch(
+            local=TRANSPOSE,
+            source=self.source,
+            dest=self.dest,
+            tile=tile,
+            source_shard=self.units.source_shard[unit],
+            source_offset=found.source_offset,
+            dest_shard=self.units.dest_shard[unit],
+            dest_offset=found.dest_offset,
+            blocks=found.tiles,
+            table=table,
+            source_pitch=found.source_pitch,
+            dest_pitch=found.dest_pitch,
+        )
+        self.copies.batches.append(batch)
+        left = np.ones(len(self.head), bool)
+        left[whole[found.block.reshape(-1)]] = False
+        self.head, self.filled, self.job = self.head[left], self.filled[left], self.job[left]
+        self.block, self.tile = self.block[left], self.tile[left]
 
     def _divide(self) -> tuple[I64, I64, I64]:
         """Blocks in the order of their segments, the first of each segment in that order, and the segments' kinds."""
@@ -290,7 +325,6 @@ class _Mover:
                 dest_offset=s.room[some],
                 blocks=s.blocks[some],
                 table=None if local is COPY else s.table[some],
-                unit=self.units.size,
             )
             self.copies.batches.append(batch)
 

@@ -40,12 +40,18 @@ def launch_cycles(chip: Chip, turns: Int) -> Int:
 
 @dataclass(frozen=True)
 class LocalCodelet:
-    """Worker turns = base + blocks * per block; ``idle`` for a worker without blocks."""
+    """Worker turns = base + blocks * per block; ``idle`` for a worker without blocks.
+
+    A block moves the worker's record on by ``source_step``, ``dest_step`` and ``table_step`` bytes.
+    """
 
     codelet: Codelet
     base_turns: int
     block_turns: int
     idle_turns: int
+    source_step: int
+    dest_step: int
+    table_step: int
 
     def cycles(self, chip: Chip, blocks: Int) -> Int:
         """Tile cycles of one vertex of ``blocks`` blocks (at least one), from the codelet's first instruction on.
@@ -63,9 +69,8 @@ def _codelet(name: str, record: tuple[str, ...], summary: str) -> Codelet:
 def _gather(unit: int, far: bool, base: int, per_block: int, idle: int) -> LocalCodelet:
     reach = "units" if far else "bytes"
     summary = f"gather of {unit}-byte units by a table of {reach}"
-    return LocalCodelet(
-        _codelet(f"gather{unit}{'_far' if far else ''}", _GATHER_RECORD, summary), base, per_block, idle
-    )
+    codelet = _codelet(f"gather{unit}{'_far' if far else ''}", _GATHER_RECORD, summary)
+    return LocalCodelet(codelet, base, per_block, idle, 0, BLOCK, 2 * BLOCK // unit)
 
 
 # By unit in bytes. Bytes have one codelet: a table of bytes is a table of units.
@@ -77,11 +82,18 @@ NEAR = {
 }
 FAR = {8: _gather(8, True, 7, 3, 7), 4: _gather(4, True, 7, 5, 7), 2: _gather(2, True, 7, 10, 7), 1: NEAR[1]}
 
-COPY = LocalCodelet(_codelet("copy8", ("source", "dest", "blocks"), "copy of contiguous blocks"), 10, 1, 5)
-SCATTER = LocalCodelet(_codelet("scatter8", _GATHER_RECORD, "blocks to places given by a table"), 6, 3, 6)
-MERGE = LocalCodelet(
-    _codelet("merge8", (*_GATHER_RECORD, "mask"), "parts of blocks to places given by a table"), 7, 7, 7
+_COPY = _codelet("copy8", ("source", "dest", "blocks"), "copy of contiguous blocks")
+_SCATTER = _codelet("scatter8", _GATHER_RECORD, "blocks to places given by a table")
+_MERGE = _codelet("merge8", (*_GATHER_RECORD, "mask"), "parts of blocks to places given by a table")
+_TRANSPOSE = _codelet(
+    "transpose4",
+    ("source", "source_pitch", "dest", "dest_pitch", "table", "blocks"),
+    "4 x 4 tiles of halves transposed",
 )
+COPY = LocalCodelet(_COPY, 10, 1, 5, BLOCK, BLOCK, 0)
+SCATTER = LocalCodelet(_SCATTER, 6, 3, 6, BLOCK, 0, 2)
+MERGE = LocalCodelet(_MERGE, 7, 7, 7, BLOCK, 0, 2)
+TRANSPOSE = LocalCodelet(_TRANSPOSE, 20, 10, 5, 0, 0, 4)  # its blocks are tiles
 
 
 @dataclass(frozen=True)

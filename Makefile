@@ -10,10 +10,10 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page resnet50-table bench lint clean
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page resnet50-table validate-exchange bench lint clean
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 # Made anew when the project file changes; an interrupted installation leaves no stamp and is repeated.
 $(STAMP): pyproject.toml
@@ -58,6 +58,9 @@ resnet50-table: $(STAMP) ## run all layers of ResNet-50, BATCH pictures (1) on C
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+
+validate-exchange: $(STAMP) ## published exchange measurements of GC2 and IPU21 against the emulator (some minutes)
+	$(BIN)/python -m benchmarks.validate_exchange
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -257,6 +257,12 @@ class Recording:
             found["worker_runs"] = data["worker_runs"].astype(np.int64)
         return dataclasses.replace(blank, missing=missing, **found)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from tile_emu.profile.notebook import recording_html
+
+        return recording_html(self)
+
 
 # Columns of format 1: a file without them is no recording.
 _ALWAYS = frozenset(

@@ -73,6 +73,12 @@ class Report:
                 unpack(Traffic, data, "traffic"),
             )
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from tile_emu.profile.notebook import report_html
+
+        return report_html(self)
+
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """The document of a report folder. Raises UsageError."""

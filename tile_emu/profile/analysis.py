@@ -11,7 +11,7 @@ from tile_emu.profile.memory import SramMap
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import Report
 
-FABRIC_BYTES = 4  # a tile stores one word a cycle from the fabric (tile_emu.exchange.fabric)
+FABRIC_BYTES = 8  # a tile stores at most one item a cycle from the fabric, of one word or two (exchange/schedule.py)
 # Most that one instruction reads and writes (two 64-bit loads and a 64-bit store); a tile issues one a cycle.
 SRAM_BYTES = 24
 

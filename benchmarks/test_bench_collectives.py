@@ -1,4 +1,4 @@
-"""Collectives on an emulated Bow: cycles of their exchanges against what no schedule of 32-bit items can beat.
+"""Collectives on an emulated Bow: cycles of their exchanges against what no schedule can beat.
 
 ``cycles`` and ``bound`` are those of all exchanges of the collective, from each barrier's release to the end of its
 last row; ``whole`` is the program with barriers and sums, ``sums`` the cycles of its compute phases. The rate is that

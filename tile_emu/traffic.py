@@ -33,7 +33,7 @@ class TrafficResult:
     transfers: int  # multicasts after merging
     copies: int
     word_bound: int  # most words that one tile sends or receives
-    bound: int  # cycles from the barrier's release that no schedule of 32-bit items beats
+    bound: int  # cycles from the barrier's release that no schedule beats
     row_bytes: I64
     wrong_words: int
     lower_seconds: float  # host time for graph, placement, schedule and rows

@@ -94,8 +94,8 @@ def _text(document: dict[str, Any], chip: Chip, summary: str) -> list[str]:
         + (f"all {words['received']:,} words received are right" if not wrong else f"{wrong:,} words are wrong"),
         f"cycles       {document['cycles']:,} from the barrier's release to the end of the last row; with it and the "
         f"barrier {document['superstep_cycles']:,}",
-        f"bound        {document['bound']:,} ({document['word_bound']:,} words through the busiest tile, the fabric, "
-        "call and return)",
+        f"bound        {document['bound']:,} ({document['word_bound']:,} words through the busiest tile, "
+        "two at a time to whole pairs of tiles; the fabric, call and return)",
         f"ratio        {document['ratio']:.3f}",
         f"rate         {document['bytes_per_cycle_per_tile']:.3f} B per cycle and tile received (mean), "
         f"{document['bytes_per_cycle_busiest_tile']:.3f} by the busiest; {aggregate / 1e9:,.1f} GB/s on the chip",

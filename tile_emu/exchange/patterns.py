@@ -59,7 +59,7 @@ def _p2p(tiles: int, words: int, _: np.random.Generator) -> Copies:
 
 def _broadcast(tiles: int, words: int, _: np.random.Generator) -> Copies:
     zero = np.zeros(1, np.int64)
-    return _copies(zero, zero, np.arange(1, tiles), zero, WORD * words)
+    return _copies(zero, zero, np.arange(tiles), zero, WORD * words)
 
 
 def _gather(tiles: int, words: int, _: np.random.Generator) -> Copies:
@@ -106,7 +106,7 @@ PATTERNS = {
     pattern.name: pattern
     for pattern in (
         Pattern("p2p", "every tile sends N bytes to the tile half way round", _p2p),
-        Pattern("broadcast", "tile 0 sends the same N bytes to every other tile", _broadcast),
+        Pattern("broadcast", "tile 0 sends the same N bytes to every tile, itself included", _broadcast),
         Pattern("gather", "every other tile sends N bytes to tile 0", _gather),
         Pattern("scatter", "tile 0 sends N bytes of their own to every other tile", _scatter),
         Pattern("all-to-all", "every tile divides N bytes among all others", _all_to_all),

@@ -24,7 +24,7 @@ from tile_emu.cli.progress import Progress
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing, require_writable
 from tile_emu.profile.network import LAYERS, save_network
-from tile_emu.profile.report import Report
+from tile_emu.profile.report import PAGE, Report
 
 if TYPE_CHECKING:
     from kernels.networks.execute import LayerRun
@@ -133,7 +133,7 @@ def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
     if options.out:
         lines += ["", f"wrote {options.out}"]
     if options.report:
-        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
+        lines += ["", f"wrote {options.report / PAGE} and more; tile-emu report {options.report} shows it here"]
     return lines
 
 

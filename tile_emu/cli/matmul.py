@@ -16,7 +16,7 @@ from tile_emu.cli.operands import Matrix, load_matrix, matching, random_matrix
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
-from tile_emu.profile.report import Report
+from tile_emu.profile.report import PAGE, Report
 from tile_emu.profile.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check
     if options.out:
         lines += ["", f"wrote {options.out}"]
     if options.report:
-        lines += ["", f"wrote {options.report / 'recording.npz'} and {options.report / 'summary.json'}"]
+        lines += ["", f"wrote {options.report / PAGE} and more; tile-emu report {options.report} shows it here"]
     return lines
 
 

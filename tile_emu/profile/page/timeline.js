@@ -120,7 +120,7 @@ class Timeline {
       if (sampled) this.drawRuns(tile, worker, y); else this.drawTurns(tile, worker, y);
     }
     if (!sampled) label(this.pen, "turns of each worker, laid from the start of the superstep: not a sampled tile",
-      this.left, top + 24 + workers * 14);
+      this.left, top + 31 + workers * 14);
   }
 
   drawRuns(tile, worker, y) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,9 @@ def _main_word(rng: random.Random) -> int:
 class Batch:
     """Both machines with the code and the data of some programs."""
 
-    def __init__(self, programs: Sequence[Program], seed: int) -> None:
+    def __init__(self, programs: Sequence[Program], seed: int, **options: Any) -> None:
+        """``options``: of the emulated tile, besides its chip."""
+        self.options = options
         self.programs = programs
         self.image: Image = lay_out([[Line(label=label_of(n)), *p.lines] for n, p in enumerate(programs)])
         self.rng = random.Random(seed)
@@ -94,7 +97,7 @@ class Batch:
         self.naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
 
     def new_tile(self) -> Tile:
-        tile = Tile("ipu21")
+        tile = Tile("ipu21", **self.options)
         tile.write(BASE, np.array(self.image.words, np.uint32))
         for low, high in WINDOWS:
             tile.write(low, np.frombuffer(self.rng.randbytes(high - low), np.uint8))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.differential.batch import Batch, Mismatch, label_of
 from tests.differential.written import Line, Program, lay_out
 
 
-def disagreement(program: Program, seed: int) -> str:
+def disagreement(program: Program, seed: int, **options: Any) -> str:
     """What the machines disagree about when only this program runs, with the state of ``seed``; else empty."""
     try:
-        found = Batch([program], seed).run()
+        found = Batch([program], seed, **options).run()
     except Exception:  # a cut program may branch to a label that is gone, run on into nothing, or never end
         return ""
     return found[0].what if found else ""
 
 
-def shortened(program: Program, seeds: range) -> tuple[Program, int, str]:
+def shortened(program: Program, seeds: range, **options: Any) -> tuple[Program, int, str]:
     """The program without lines that the disagreement does not need, and a state in which it shows."""
-    seed = next((s for s in seeds if disagreement(program, s)), None)
+    seed = next((s for s in seeds if disagreement(program, s, **options)), None)
     if seed is None:
         return program, -1, "only together with the programs before it"
     lines = list(program.lines)
@@ -26,11 +28,11 @@ def shortened(program: Program, seeds: range) -> tuple[Program, int, str]:
         changed = False
         for i in range(len(lines) - 2, -1, -1):
             for simpler in _simpler(lines, i):
-                if disagreement(Program(simpler, program.supervised), seed):
+                if disagreement(Program(simpler, program.supervised), seed, **options):
                     lines, changed = simpler, True
                     break
     short = Program(lines, program.supervised, program.seed)
-    return short, seed, disagreement(short, seed)
+    return short, seed, disagreement(short, seed, **options)
 
 
 def _simpler(lines: list[Line], i: int) -> list[list[Line]]:
@@ -40,11 +42,11 @@ def _simpler(lines: list[Line], i: int) -> list[list[Line]]:
     return [lines[:i] + lines[i + 1 :]] + [[*lines[:i], half, *lines[i + 1 :]] for half in halves if len(halves) == 2]
 
 
-def printed(mismatch: Mismatch, shorten: bool = True) -> str:
-    """Assembly of the program and what differs."""
+def printed(mismatch: Mismatch, shorten: bool = True, **options: Any) -> str:
+    """Assembly of the program and what differs; ``options`` of the emulated tile."""
     program, state, what = mismatch.program, -1, mismatch.what
     if shorten:
-        program, state, alone = shortened(program, range(200))
+        program, state, alone = shortened(program, range(200), **options)
         what += f"\n# alone, in state {state}: {alone}"
     text = lay_out([[Line(label=label_of(0)), *program.lines]]).exact
     mode = ".supervisor" if program.supervised else ".worker"

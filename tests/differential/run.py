@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.differential.batch import Batch
 from tests.differential.programs import Composer
@@ -24,17 +25,17 @@ class Outcome:
     reports: list[str] = field(default_factory=list)
 
 
-def run_share(seed: int, count: int) -> Outcome:
-    """Compose and run ``count`` programs; the same for the same seed and count."""
+def run_share(seed: int, count: int, **options: Any) -> Outcome:
+    """Compose and run ``count`` programs, the same for the same seed and count; ``options`` of the emulated tile."""
     outcome = Outcome()
     composer = Composer(seed)
     while outcome.programs < count:
         size = min(PER_IMAGE, count - outcome.programs)
         programs = [composer.program(outcome.programs + i) for i in range(size)]
-        batch = Batch(programs, seed + outcome.programs)
+        batch = Batch(programs, seed + outcome.programs, **options)
         for mismatch in batch.run():
             note = f"# share {seed}, image of program {outcome.programs}\n"
-            outcome.reports.append(note + printed(mismatch, len(outcome.reports) < MOST_REPORTS))
+            outcome.reports.append(note + printed(mismatch, len(outcome.reports) < MOST_REPORTS, **options))
         outcome.programs += size
         outcome.faults += batch.faults
         outcome.executed |= batch.executed

@@ -10,7 +10,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page resnet50-table validate-exchange bench lint clean
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs isa-page resnet50-table validate-exchange validate-planner validate-convolution \
+	bench lint clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -55,6 +56,12 @@ isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling 
 
 resnet50-table: $(STAMP) ## run all layers of ResNet-50, BATCH pictures (1) on CHIP (bow), and print the table as Markdown
 	$(BIN)/tile-emu network resnet50 --batch $(or $(BATCH),1) --chip $(or $(CHIP),bow) --markdown
+
+validate-planner: $(STAMP) ## predicted against emulated cycles, all layers of ResNet-50 and BERT (known layers from the cache)
+	$(BIN)/python benchmarks/validation.py planner --processes $(PROCESSES)
+
+validate-convolution: $(STAMP) ## emulated against published rates of some 270 convolutions on a GC2 (long: see benchmarks/README.md)
+	$(BIN)/python benchmarks/validation.py convolution
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only

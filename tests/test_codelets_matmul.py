@@ -217,8 +217,8 @@ def test_reduction(dtype: Any, chip: str, columns: int, rows: int, pitch: int) -
     words: list[int] = []
     for worker in range(WORKERS):
         first, last = columns * worker // WORKERS, columns * (worker + 1) // WORKERS
-        words += [at_own + 16 * first, at_received + 16 * first, at_out + 16 * first, last - first - 1, pitch, rows]
-        words.append(16 - 16 * rows * pitch)
+        words += [at_own + 16 * first, at_received + 16 * first, at_out + 16 * first, last - first - 1, pitch]
+        words += [rows - 1, 1 - (rows - 1) * pitch]
     tile.write(memory.base + 0x4000, np.array(words, np.int64).astype(np.uint32))
     run = tile.run_supervisor(reducer.codelet.entry, {0: memory.base + 0x4000})
     got = tile.read(at_out, dtype, len(own))
@@ -235,7 +235,7 @@ def test_reduction_of_halves_rounds_once() -> None:
     tile.load(assemble(reduce_codelet(2).codelet.source, chip="bow"))
     tile.write(memory.interleaved_base, np.ones(8, np.float16))
     tile.write(memory.interleaved_base + 0x100, np.full((8, 8), 2.0**-12, np.float16))
-    record = [memory.interleaved_base, memory.interleaved_base + 0x100, memory.base + 0x8000, 0, 1, 8, 16 - 8 * 16]
+    record = [memory.interleaved_base, memory.interleaved_base + 0x100, memory.base + 0x8000, 0, 1, 7, 1 - 7]
     idle = [0, 0, 0, -1, 0, 0, 0]
     tile.write(memory.base + 0x4000, np.array(record + 5 * idle, np.int64).astype(np.uint32))
     tile.run_supervisor("reduce_f16", {0: memory.base + 0x4000})

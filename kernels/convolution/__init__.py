@@ -16,8 +16,10 @@ from kernels.codelets import matmul_codelet
 from kernels.contraction.problem import finished
 from kernels.contraction.run import ContractionResult, Progress, run_contraction
 from kernels.convolution.geometry import Convolution, check_layout, contractions
+from kernels.planner.contraction import plan_contraction
+from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import Chip, load_chip
-from tile_emu.errors import UsageError
+from tile_emu.errors import OutOfTileMemory, UsageError
 
 __all__ = ["Convolution", "convolution", "convolution_backward_data", "convolution_backward_weights"]
 
@@ -59,6 +61,30 @@ def sizes(
             f"{made.w_shape} is wanted"
         )
     return made
+
+
+def plan_pass(
+    conv: Convolution,
+    which: str,
+    *,
+    layout: str = "NCHW",
+    dtype: str = "f16",
+    chip: str | Chip = "bow",
+    tiles: int | None = None,
+    best: int = 1,
+) -> list[ContractionPlan]:
+    """The ``best`` cheapest plans of a pass, of all ways to put it. Raises UsageError, OutOfTileMemory."""
+    where = load_chip(chip) if isinstance(chip, str) else chip
+    plans: list[ContractionPlan] = []
+    problem: OutOfTileMemory | None = None
+    for choice in contractions(conv, which, layout, dtype, matmul_codelet(dtype, where)):
+        try:
+            plans += plan_contraction(choice.shape, where, tiles=tiles, best=best)
+        except OutOfTileMemory as error:
+            problem = error
+    if not plans and problem is not None:
+        raise problem
+    return sorted(plans, key=lambda plan: (plan.predicted.total, plan.sram_bytes))[:best]
 
 
 def run_pass(

@@ -336,7 +336,7 @@ def _add_rows(graph: Graph, name: str, rows: _Rows, result: Variable, columns: I
             f"out{worker}": Pointer(result, every, start * COLUMN),
             f"columns{worker}": (count - 1) & 0xFFFFFFFF,
             f"pitch{worker}": rows.pitch,
-            f"rows{worker}": rows.count,
-            f"back{worker}": (COLUMN - rows.count * rows.pitch * COLUMN) & 0xFFFFFFFF,
+            f"rows{worker}": rows.count - 1,
+            f"back{worker}": (1 - (rows.count - 1) * rows.pitch) & 0xFFFFFFFF,
         }
     graph.execute(name).add(reduce_codelet(element_bytes).codelet, result.tile, **fields)

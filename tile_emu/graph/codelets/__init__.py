@@ -115,4 +115,4 @@ def reduce_codelet(out_bytes: int) -> ReduceCodelet:
     name = {2: "reduce_f16", 4: "reduce_f32"}[out_bytes]
     summary = "sum of the own and the received terms"
     codelet = Codelet(name, HERE / f"{name}.S", name, worker_records(_REDUCE_RECORD), summary)
-    return ReduceCodelet(codelet, 11, {2: 8, 4: 6}[out_bytes])
+    return ReduceCodelet(codelet, 14, 5)

@@ -10,21 +10,19 @@
 //              OWN, RECV, OUT  byte addresses of the worker's first column
 //              COLUMNS         columns of this worker - 1; negative: nothing to do
 //              PITCH           row pitch of RECV in units of 16 bytes
-//              ROWS            R
-//              BACK            16 - R * 16 * PITCH, bytes from past the last row back to the next column
+//              ROWS            R - 1
+//              BACK            1 - (R - 1) * PITCH: from the last row to the first of the next column, units of 16 bytes
 //
 // Over-reads 16 bytes behind the worker's last column of OWN.
 //
-// Turns of a worker: 11 + columns (R + 8). Vertex: 6 times the most + launch (__init__.py).
+// Turns of a worker: 14 + columns (R + 5). Vertex: 6 times the most + launch (__init__.py).
 
 #define ENTRY reduce_f16
 #define ACC f16v8acc
-#define DRAIN \
-    { add $m6, $m6, $m7; f16v2gina $a4, $azero, 0 } \
-    { nop; f16v2gina $a5, $azero, 0 } \
-    { st64step $a4:5, $mzero, $m2+=, 1; f16v2gina $a6, $azero, 0 } \
-    { nop; f16v2gina $a7, $azero, 0 } \
-    { st64step $a6:7, $mzero, $m2+=, 1; fnop }
+#define GINA_A f16v2gina $a4, $azero, 0
+#define GINA_B f16v2gina $a5, $azero, 0
+#define GINA_C f16v2gina $a6, $azero, 0
+#define GINA_D f16v2gina $a7, $azero, 0
 
 .globl reduce_f16
 #include "reduce.inc"

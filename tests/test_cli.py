@@ -33,8 +33,13 @@ class FakePlan:
         return "grid_m 2\nsecond line"
 
 
-def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **_: Any) -> types.SimpleNamespace:
-    out = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float16 if dtype == "f16" else np.float32)
+def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **more: Any) -> types.SimpleNamespace:
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    if more.get("bias") is not None:
+        exact = exact + more["bias"]
+    if more.get("activation") == "relu":
+        exact = np.maximum(exact, 0)
+    out = exact.astype(np.float16 if dtype == "f16" else np.float32)
     sram = np.array([1000, 3000, 2000, 0])
     return types.SimpleNamespace(out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None)
 
@@ -110,6 +115,20 @@ def test_files_in_and_out(kernel: Any, tmp_path: Path, capsys: pytest.CaptureFix
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "b.npy", "c.npy", "report"]
 
 
+def test_batches_transposed_files_bias_and_activation(
+    kernel: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, bias = np.arange(24.0).reshape(2, 4, 3), np.ones((2, 5, 4)), np.arange(-20.0, 30.0, 10.0)
+    for name, array in (("a", a), ("b", b), ("bias", bias)):
+        np.save(tmp_path / f"{name}.npy", array)
+    files = ("--a", tmp_path / "a.npy", "--b", tmp_path / "b.npy", "--bias", tmp_path / "bias.npy")
+    turned = ("--batch", 2, "--transpose-a", "--transpose-b", "--activation", "relu")
+    assert matmul(*files, *turned, "--out", tmp_path / "c.npy", "--dtype", "f32") == 0
+    assert "2 times C[3, 5] = A[3, 4] . B[4, 5], bias, relu, f32" in capsys.readouterr().out
+    expected = np.maximum(np.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)) + bias, 0)
+    assert np.array_equal(np.load(tmp_path / "c.npy"), expected)
+
+
 def test_seed_decides_the_operands(kernel: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = []
     for name, seed in (("c0", 7), ("c1", 7), ("c2", 8)):
@@ -144,6 +163,9 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     ((*SMALL, "--dtype", "f64"), "unknown dtype 'f64': choose one of f16, f16f32, f32"),
     ((*SMALL, "--chip", "h100"), "unknown chip 'h100'"),
     ((*SMALL, "--threads", 0), "--threads 0"),
+    ((*SMALL, "--batch", 0), "--batch 0"),
+    ((*SMALL, "--bias", "vector.npy"), "--bias vector.npy: 16 values, n is 4"),
+    (("--a", "a.npy", "--n", 4, "--batch", 3), "--a a.npy: shape (8, 16), expected 3 dimensions"),
     ((*SMALL, "--seed", -1), "--seed -1"),
     ((*SMALL, "--frobnicate"), "--frobnicate"),
     (("--a", "a.npy", "--m", 9, "--n", 4), "m is 9 by --m but 8 by --a a.npy"),

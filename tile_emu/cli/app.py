@@ -96,6 +96,14 @@ def matmul(
     chip: Annotated[str, typer.Option(help="Chip name, see `tile-emu chips`.")] = "bow",
     a: Annotated[Path | None, typer.Option(help="A[m, k] as .npy; random without it.")] = None,
     b: Annotated[Path | None, typer.Option(help="B[k, n] as .npy; random without it.")] = None,
+    batch: Annotated[int, typer.Option(help="Products of that size; files then have three dimensions.")] = 1,
+    transpose_a: Annotated[bool, typer.Option("--transpose-a", help="The file of A holds [k, m].")] = False,
+    transpose_b: Annotated[bool, typer.Option("--transpose-b", help="The file of B holds [n, k].")] = False,
+    bias: Annotated[str | None, typer.Option(help="Add a bias[n]: a .npy file, or 'random'.")] = None,
+    activation: Annotated[str, typer.Option(help="Then none, relu, gelu (tanh form) or tanh.")] = "none",
+    result: Annotated[
+        str | None, typer.Option(help="Format of C, f16 or f32; that of the partials without it.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write C[m, n] as .npy.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random operands.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
@@ -106,9 +114,10 @@ def matmul(
 
     Exit status: 0 when the check passes, 1 when it does not or the run fails, 2 for a usage error.
     """
-    from tile_emu.cli.matmul import Options, run_matmul
+    from tile_emu.cli.matmul import Form, Options, run_matmul
 
-    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json))
+    form = Form(batch, transpose_a, transpose_b, bias, activation, result)
+    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json, form))
     raise typer.Exit(0 if passed else 1)
 
 

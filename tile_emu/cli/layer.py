@@ -170,6 +170,12 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
         from kernels.networks.cache import ResultCache
         from kernels.networks.run import run_layers
 
+        def tell(stage: str, share: float) -> None:
+            """Only called when something is emulated: results from the cache need no compiler."""
+            if options.processes == 1 and not progress.watches_compiler:
+                progress.watch_compiler()
+            progress(stage, share)
+
         cache = ResultCache()
         documents = run_layers(
             jobs,
@@ -177,7 +183,7 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
             threads=options.threads,
             cache=cache,
             fresh=options.fresh,
-            progress=progress,
+            progress=tell,
             reports=options.report / LAYERS if options.report else None,
         )
     _print_network(choice, network, documents, time.perf_counter() - began, options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tile_emu.chips import load_chip
-from tile_emu.cli.operands import Matrix, load_matrix, matching, random_matrix
+from tile_emu.cli.operands import Matrix, load_array, matching, random_matrix
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 
 # dtype of the operands as the chip holds them
 DTYPES: dict[str, type[np.floating[Any]]] = {"f16": np.float16, "f16f32": np.float16, "f32": np.float32}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What beyond A * B is asked for; ``bias``: "random" or a file; ``result``: format of C, None: the partials'."""
+
+    batch: int = 1
+    transpose_a: bool = False
+    transpose_b: bool = False
+    bias: str | None = None
+    activation: str = "none"
+    result: str | None = None
+
+    def text(self) -> str:
+        """What follows the product, in words."""
+        parts = ["bias"] * (self.bias is not None) + [self.activation] * (self.activation != "none")
+        return "".join(f", {part}" for part in parts) + (f", as {self.result}" if self.result else "")
 
 
 @dataclass(frozen=True)
@@ -42,15 +59,21 @@ class Options:
     threads: int | None
     report: Path | None
     as_json: bool
+    form: Form = Form()
 
 
-def operands(options: Options) -> tuple[Matrix, Matrix, bool]:
-    """A[m, k], B[k, n] and whether both are random. Raises UsageError for anything that does not fit together."""
-    dtype = DTYPES[options.dtype]
-    a = load_matrix("--a", options.a, dtype) if options.a else None
-    b = load_matrix("--b", options.b, dtype) if options.b else None
-    rows_a, columns_a = a.shape if a is not None else (None, None)
-    rows_b, columns_b = b.shape if b is not None else (None, None)
+def operands(options: Options) -> tuple[Matrix, Matrix, Matrix | None, bool]:
+    """A[batch, m, k], B[batch, k, n] (no batch where it is 1), bias[n] or None, and whether A and B are both random.
+
+    Raises UsageError for anything that does not fit together.
+    """
+    form, dtype = options.form, DTYPES[options.dtype]
+    if form.batch < 1:
+        raise UsageError(f"--batch {form.batch}: it must be at least 1")
+    a = _load("--a", options.a, dtype, form.batch, form.transpose_a)
+    b = _load("--b", options.b, dtype, form.batch, form.transpose_b)
+    rows_a, columns_a = a.shape[-2:] if a is not None else (None, None)
+    rows_b, columns_b = b.shape[-2:] if b is not None else (None, None)
     m = matching("m", ("--m", options.m), (f"--a {options.a}", rows_a))
     k = matching("k", ("--k", options.k), (f"--a {options.a}", columns_a), (f"--b {options.b}", rows_b))
     n = matching("n", ("--n", options.n), (f"--b {options.b}", columns_b))
@@ -58,10 +81,41 @@ def operands(options: Options) -> tuple[Matrix, Matrix, bool]:
     generator = np.random.default_rng(options.seed)
     both_random = a is None and b is None
     if a is None:
-        a = random_matrix(generator, m, k, dtype)
+        a = _random(generator, form.batch, m, k, dtype)
     if b is None:
-        b = random_matrix(generator, k, n, dtype)
-    return a, b, both_random
+        b = _random(generator, form.batch, k, n, dtype)
+    return a, b, _bias(options, generator, n), both_random
+
+
+def _load(option: str, path: Path | None, dtype: type[np.floating[Any]], batch: int, transposed: bool) -> Matrix | None:
+    """An operand from its file as [batch, rows, columns]."""
+    if path is None:
+        return None
+    found = load_array(option, path, dtype, 2 if batch == 1 else 3)
+    if batch > 1 and len(found) != batch:
+        raise UsageError(f"{option} {path}: shape {found.shape} for a batch of {batch}")
+    return found.swapaxes(-1, -2) if transposed else found
+
+
+def _random(
+    generator: np.random.Generator, batch: int, rows: int, columns: int, dtype: type[np.floating[Any]]
+) -> Matrix:
+    drawn = random_matrix(generator, batch * rows, columns, dtype)
+    return drawn.reshape(batch, rows, columns) if batch > 1 else drawn
+
+
+def _bias(options: Options, generator: np.random.Generator, n: int) -> Matrix | None:
+    """The bias in the format of the partial sums: from a file, random, or none."""
+    given = options.form.bias
+    if given is None:
+        return None
+    kind: type[np.floating[Any]] = np.float16 if options.dtype == "f16" else np.float32
+    if given == "random":
+        return random_matrix(generator, 1, n, kind)[0]
+    found = load_array("--bias", Path(given), kind, 1)
+    if len(found) != n:
+        raise UsageError(f"--bias {given}: {len(found)} values, n is {n}")
+    return found
 
 
 def _require_room(m: int, k: int, n: int, options: Options) -> None:
@@ -69,10 +123,10 @@ def _require_room(m: int, k: int, n: int, options: Options) -> None:
 
     Necessary only; the planner has the last word. Raises OutOfTileMemory.
     """
-    chip = load_chip(options.chip)
+    chip, batch = load_chip(options.chip), options.form.batch
     operand = np.dtype(DTYPES[options.dtype]).itemsize
     result = 2 if options.dtype == "f16" else 4
-    needed, available = operand * (m * k + k * n) + result * m * n, chip.tiles * chip.memory.size
+    needed, available = batch * (operand * (m * k + k * n) + result * m * n), chip.tiles * chip.memory.size
     if needed > available:
         raise OutOfTileMemory(
             f"matmul {m} x {k} x {n} in {options.dtype}: operands and result take {needed / 2**20:,.0f} MiB, "
@@ -89,7 +143,8 @@ def run_matmul(options: Options) -> bool:
         raise UsageError(f"--threads {options.threads}: it must be at least 1")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: it must not be negative")
-    a, b, both_random = operands(options)
+    a, b, bias, both_random = operands(options)
+    form, (m, k), n = options.form, a.shape[-2:], b.shape[-1]
     if options.out:
         require_writable(options.out)
     if options.report:
@@ -97,25 +152,36 @@ def run_matmul(options: Options) -> bool:
 
     with Progress() as progress:
         progress("starting")
-        from kernels.check import check_matmul
+        from kernels.check import Finish, check_matmul
         from kernels.matmul import matmul
         from kernels.outcome import run_document
 
         progress.watch_compiler()
         began = time.perf_counter()
-        result = matmul(a, b, dtype=options.dtype, chip=chip.name, threads=options.threads, progress=progress)
+        result = matmul(
+            a,
+            b,
+            dtype=options.dtype,
+            chip=chip.name,
+            threads=options.threads,
+            progress=progress,
+            bias=bias,
+            activation=form.activation,
+            out=form.result,
+        )
         wall = time.perf_counter() - began
         progress("checking against float64")
         splits = int(result.plan.k_splits)
-        check = check_matmul(a, b, result.out, options.dtype, k_splits=splits, random_signs=both_random)
+        finish = Finish(bias, form.activation, form.result)
+        check = check_matmul(a, b, result.out, options.dtype, k_splits=splits, random_signs=both_random, finish=finish)
         summary = summarise(
             result.recording,
-            useful_macs=a.shape[0] * a.shape[1] * b.shape[1],
+            useful_macs=form.batch * m * k * n,
             dtype=options.dtype,
             sram_bytes=result.sram_bytes,
         )
-        head = {"kernel": "matmul", "m": a.shape[0], "k": a.shape[1], "n": b.shape[1], "dtype": options.dtype}
-        head |= {"chip": options.chip, "seed": options.seed}
+        head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
+        head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
         document = run_document(head, summary, check, wall, result.plan)
         if options.out:
             with replacing(options.out) as file:
@@ -133,9 +199,11 @@ def run_matmul(options: Options) -> bool:
 def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:
     """The report for people."""
     chip = load_chip(options.chip)
+    batch = f"{options.form.batch} times " if options.form.batch > 1 else ""
     lines = [
-        f"matmul       C[{document['m']}, {document['n']}] = A[{document['m']}, {document['k']}] . "
-        f"B[{document['k']}, {document['n']}], {options.dtype}, on {chip.title}, {chip.tiles:,} tiles",
+        f"matmul       {batch}C[{document['m']}, {document['n']}] = A[{document['m']}, {document['k']}] . "
+        f"B[{document['k']}, {document['n']}]{options.form.text()}, {options.dtype}, on {chip.title}, "
+        f"{chip.tiles:,} tiles",
         *report_lines(document, plan, summary, check),
     ]
     if options.out:

@@ -59,6 +59,11 @@ class Progress:
         if self._terminal and self._shown:
             self._write("\r\x1b[2K")
 
+    @property
+    def watches_compiler(self) -> bool:
+        """Whether watch_compiler has been called."""
+        return bool(self._listeners)
+
     def watch_compiler(self) -> None:
         """Say so while Numba compiles (a result taken from its cache is no compilation)."""
         from numba.core import event

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kernels.contraction.problem import OPERAND_DTYPE
+from kernels.contraction.run import plan_and_lower, silent
+from kernels.matmul import matmul_choices
 from tile_emu.chips import load_chip
 from tile_emu.graph import Codelet, Graph, Pointer
 from tile_emu.isa.table import table
 from tile_emu.isa.work import WORK, work_of
 from tile_emu.machine import Machine
 from tile_emu.profile import Recording
+from tile_emu.tile import layout
 
 PROGRAM = """
 .supervisor
@@ -107,6 +111,28 @@ def test_runs_of_workers(recording: Recording) -> None:
     # The second vertex begins after the first one's last turn, and the tile arrives after the second one's.
     assert start[2].min() > (start[1] + 6 * 19).max()
     assert recording.finish[2] > (start[2] + 6 * 62).max()
+
+
+@pytest.mark.parametrize("dtype", ["f16", "f32"])
+def test_a_product_is_accounted_for(dtype: str) -> None:
+    """Counts that are taken in two ways agree, and the work is at least that of the mathematics."""
+    a = np.ones((50, 40), np.float32)
+    image = plan_and_lower(matmul_choices(50, 40, 30, dtype), load_chip("bow"), silent, tiles=12)[1]
+    machine = Machine("bow", image.tiles, 1)
+    machine.load(image)
+    for name, array in (("a", a), ("b", a.T[:, :30])):
+        machine.write_tensor(name, array.astype(OPERAND_DTYPE[dtype]))
+    recording = machine.run()
+    counters = machine.arrays.counters
+    assert recording.amp.sum(axis=0).tolist() == counters[:, layout.COUNT_AMP].tolist()
+    assert np.array_equal(recording.worker_turns.sum(axis=2), recording.turns)
+    assert recording.executions.sum() + recording.extra_turns.sum() == recording.turns.sum()
+    assert recording.supervisor_executions.sum() == recording.supervisor_instructions.sum()
+    assert recording.macs.sum() >= 50 * 40 * 30
+    operations = recording.f16_operations if dtype == "f16" else recording.f32_operations
+    assert operations.sum() >= 2 * recording.macs.sum()
+    # An AMP instruction is the aux half of a bundle or stands alone: one a turn at most.
+    assert (recording.amp <= recording.turns).all()
 
 
 # Operations by hand, from what each instruction computes.

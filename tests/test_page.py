@@ -263,6 +263,9 @@ def test_small_report_and_one_without_parts(tab: Page, tmp_path: Path) -> None:
     assert loaded.text("h1") == "<b>&'\"</b> 8 x 16 x 4 f16 on bow"
     assert "<script>&" in loaded.text("#source") or loaded.choose("source-file", "1") is None
     assert "<script>&" in loaded.text("#source")
+    assert loaded.texts("#happened td:first-child")[:3] == ["compute first", "sync to second", "exchange to second"]
+    assert loaded.texts("#happened td:last-child") == ["100", "45", "100", "55", "45", "155"]
+    assert loaded.figures()["plan.predicted"] == "450" and loaded.figures()["plan.error"] == "+11.1 %"
     lacking = frozenset({"macs", "worker_turns", "bytes_loaded"})
     old = Report({"cycles": 500}, dataclasses.replace(report.recording, missing=lacking))
     loaded = opened(tab, tmp_path, old)

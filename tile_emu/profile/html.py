@@ -18,6 +18,7 @@ from tile_emu.profile.trace import title_of
 
 _SCRIPTS = ("data.js", "draw.js", "timeline.js", "tiles.js", "code.js", "traffic.js", "memory.js", "main.js")
 _SLOWEST = 10
+_MOST_STEPS = 40  # of what happened, beside the prediction
 
 
 def report_page(report: Report) -> str:
@@ -236,7 +237,10 @@ def _plan(report: Report) -> str:
         ]
         text += cards([*entries, ("plan.error", error, "counted beyond predicted")])
         rows = [(name.replace("_", " "), count(cycles)) for name, cycles in predicted.items() if name != "total"]
-        text += table(("part of the prediction", "cycles"), rows, numeric=(1,))
+        foreseen = table(("part of the prediction", "cycles"), rows, numeric=(1,))
+        steps = [(f"{s.kind} {s.name}".strip(), count(s.cycles)) for s in stretches(report) if s.cycles]
+        happened = table(("what happened", "cycles"), steps[:_MOST_STEPS], numeric=(1,))
+        text += f'<div class="two"><div>{foreseen}</div><div id="happened">{happened}</div></div>'
     plain = [(name.replace("_", " "), _value(value)) for name, value in plan.items() if not isinstance(value, Mapping)]
     return text + table(("plan", ""), plain)
 

@@ -31,6 +31,7 @@ def matmul(
     activation: str = "none",
     out: str | None = None,
     tiles: int | None = None,
+    check: bool = False,
 ) -> ContractionResult:
     """C = activation(A . B + bias) on an emulated chip.
 
@@ -41,7 +42,8 @@ def matmul(
     Partial sums are f16 for dtype f16, narrowed after every 16 products, and f32 otherwise; ``bias`` [n] is rounded to
     the same format and added to them, then ``activation`` applied: none, relu, gelu (tanh form) or tanh, see
     codelets/elementwise.inc. ``out``: format of C, f16 or f32; None: that of the partial sums. ``tiles``: how many may
-    be used (None: all). ``progress(stage, share)`` is called at times.
+    be used (None: all). ``progress(stage, share)`` is called at times. With ``check`` the machine looks for
+    errors that the hardware lets pass; the result has its findings.
     Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
     """
     left, right = _operands(a, b, transpose_a, transpose_b)
@@ -58,7 +60,7 @@ def matmul(
         arrays["bias"] = np.zeros(n) if bias is None else np.asarray(bias)
         if arrays["bias"].shape != (n,):
             raise UsageError(f"bias of shape {arrays['bias'].shape}: expected ({n},)")
-    result = run_contraction(choices, arrays, where, threads, progress, tiles)
+    result = run_contraction(choices, arrays, where, threads, progress, tiles, check)
     return dataclasses.replace(result, out=result.out.reshape(*left.shape[:-1], n))
 
 

@@ -41,7 +41,9 @@ def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **more: Any) -> types.
         exact = np.maximum(exact, 0)
     out = exact.astype(np.float16 if dtype == "f16" else np.float32)
     sram = np.array([1000, 3000, 2000, 0])
-    return types.SimpleNamespace(out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None)
+    return types.SimpleNamespace(
+        out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None, findings=None
+    )
 
 
 @pytest.fixture

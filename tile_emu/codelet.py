@@ -22,6 +22,7 @@ from tile_emu.errors import UsageError
 if TYPE_CHECKING:
     from tile_emu.asm import Code
     from tile_emu.tile import Run, Tile
+    from tile_emu.tile.check import Findings
 
 KINDS = ("worker", "supervisor")
 DTYPES = {
@@ -71,6 +72,11 @@ class State:
     arrays_shown: tuple[str, ...]
     registers_shown: tuple[tuple[str, int], ...]
 
+    @property
+    def main_registers(self) -> dict[int, int]:
+        """What a supervisor function is called with."""
+        return {0: self.address, **self.registers}
+
 
 @dataclass(frozen=True)
 class CodeletRun:
@@ -80,6 +86,7 @@ class CodeletRun:
     worker_cycles: tuple[int, ...]
     arrays: dict[str, NDArray[Any]]
     registers: dict[str, dict[str, int]] = field(default_factory=dict)  # context -> register -> 32-bit value
+    findings: Findings | None = None  # of a checked run
 
 
 def load_state(path: Path, chip: Chip, code: Code) -> State:
@@ -339,11 +346,11 @@ def _converted(what: str, data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[A
         return real.astype(dtype)
 
 
-def run_codelet(code: Code, entry: str, state: State, chip: Chip, trace: bool = False) -> CodeletRun:
-    """Run the codelet on a fresh tile, with ``trace`` recording every bundle. Raises TileFault, UsageError."""
+def prepare_tile(code: Code, state: State, chip: Chip, check: bool = False) -> Tile:
+    """A fresh tile with the code and everything the state file puts into memory."""
     from tile_emu.tile import Tile
 
-    tile = Tile(chip)
+    tile = Tile(chip, check)
     tile.load(code)
     for array in state.arrays.values():
         tile.write(array.address, array.data)
@@ -352,15 +359,27 @@ def run_codelet(code: Code, entry: str, state: State, chip: Chip, trace: bool = 
     if state.scratch is not None:
         for worker in range(chip.worker_contexts):
             tile.set_worker_base(worker, state.scratch)
+    return tile
+
+
+def run_codelet(
+    code: Code, entry: str, state: State, chip: Chip, trace: bool = False, check: bool = False
+) -> CodeletRun:
+    """Run the codelet on a fresh tile. Raises TileFault, UsageError.
+
+    ``trace`` records every bundle; ``check`` looks for errors that the hardware lets pass.
+    """
+    tile = prepare_tile(code, state, chip, check)
     if state.kind == "worker":
         run = tile.run_workers(entry, vertex_base=state.address, workers=list(state.workers), trace=trace)
     else:
-        run = tile.run_supervisor(entry, m={0: state.address, **state.registers}, trace=trace)
+        run = tile.run_supervisor(entry, m=state.main_registers, trace=trace)
     return CodeletRun(
         run=run,
         worker_cycles=tuple(turns * chip.timing.worker_turn for turns in run.turns),
         arrays={name: tile.read(a.address, a.data.dtype, a.data.size) for name, a in state.arrays.items()},
         registers=_registers(tile, state),
+        findings=tile.findings() if check else None,
     )
 
 

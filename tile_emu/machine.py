@@ -23,10 +23,12 @@ from tile_emu.exchange.deliver import deliver
 from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
 from tile_emu.tile import layout
+from tile_emu.tile.check import Findings, collect
 from tile_emu.tile.counting import ExecutionCounter
 from tile_emu.tile.csrspace import S_INCOMING_BASE, S_INCOMING_DELTA, S_INCOMING_MUX
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
+from tile_emu.tile.notes import WRITTEN
 from tile_emu.tile.state import TileArrays, run_tiles
 from tile_emu.tile.timeline import Timeline, sample
 
@@ -49,8 +51,12 @@ class Machine:
         tiles: int | None = None,
         threads: int | None = None,
         timeline_tiles: Sequence[int] | None = None,
+        check: bool = False,
     ) -> None:
-        """``timeline_tiles``: tiles of which the recording keeps when each worker ran; by default a sample of eight."""
+        """``timeline_tiles``: tiles of which the recording keeps when each worker ran; by default a sample of eight.
+
+        ``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed.
+        """
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
         self.tiles = self.chip.tiles if tiles is None else tiles
         if not 1 <= self.tiles <= self.chip.tiles:
@@ -58,7 +64,7 @@ class Machine:
         self.threads = (os.cpu_count() or 1) if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"cannot run on {self.threads} threads")
-        self.arrays = TileArrays(self.chip, self.tiles)
+        self.arrays = TileArrays(self.chip, self.tiles, check)
         self.image: Image | None = None
         chosen = sample(self.tiles) if timeline_tiles is None else timeline_tiles
         self.timeline = Timeline(self.arrays, chosen)
@@ -76,15 +82,26 @@ class Machine:
         image.fill(self.memory)
         self.arrays.forget_code()
         self.arrays.progress[:, layout.SUPERVISOR, layout.PC] = image.entry
+        if self.arrays.inspection is not None:
+            self.arrays.inspection.mark_image(image)
 
     def write_tensor(self, name: str, array: NDArray[Any]) -> None:
         """Host write of a whole tensor. Raises UsageError for an unknown name, a wrong shape or dtype."""
-        self._tensor(name).pack(array, self.memory)
+        tensor = self._tensor(name)
+        tensor.pack(array, self.memory)
+        if self.arrays.inspection is not None:
+            tensor.cover(self.arrays.inspection.written, WRITTEN)
 
     def read_tensor(self, name: str) -> NDArray[Any]:
         """Host read of a whole tensor."""
         result: NDArray[Any] = self._tensor(name).unpack(self.memory)
         return result
+
+    def findings(self) -> Findings:
+        """What the runs so far did wrong. Raises UsageError unless the machine was made with check=True."""
+        if self.arrays.inspection is None or self.image is None:
+            raise UsageError("this machine does not check its runs: make it with check=True")
+        return collect(self.arrays.inspection, self.image.symbols, self._where(), self.image.name_at)
 
     def _tensor(self, name: str) -> Any:
         if self.image is None or name not in self.image.tensors:
@@ -152,12 +169,16 @@ class Machine:
 
     def _fault(self, tile: int, status: int) -> TileFault:
         assert self.image is not None
+        return tile_fault(self.arrays, tile, status, self.image.symbols, self._where())
+
+    def _where(self) -> dict[int, str]:
+        """'file:line' by instruction address, of the codelets."""
+        assert self.image is not None
         lines = self.image.lines
-        where = {
+        return {
             int(address): f"{lines.files[file]}:{line}"
             for address, line, file in zip(lines.address, lines.line, lines.file, strict=True)
         }
-        return tile_fault(self.arrays, tile, status, self.image.symbols, where)
 
     def _compute(self, pool: ThreadPoolExecutor) -> bool:
         """Run to the next barrier; whether it was the host's. Raises TileEmuError if tiles wait for different ones."""
@@ -195,6 +216,8 @@ class Machine:
             moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of)
         except IllegalExchange as error:
             raise IllegalExchange(f"exchange '{name}': {error}") from None
+        if arrays.inspection is not None:
+            arrays.inspection.exchange(moved.blocks)
         self._check_rows_outlast(name, moved.last_store, release)
         arrays.scsr[:, S_INCOMING_DELTA] = pointer - arrays.scsr[:, S_INCOMING_BASE].astype(np.int32)
         arrays.forget_code(self._wrote_code(moved.received, pointer))

@@ -74,7 +74,7 @@ class _Builder:
         plan, graph = self.plan, self.graph
         split = plan.k_splits > 1
         extra = COLUMN if split else 0
-        out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16)
+        out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16, spare=extra)
         x, w = self._x(), self._w()
         self.bias = self._bias()
         graph.separate(x.gathered or x.home, out)
@@ -121,12 +121,15 @@ class _Builder:
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
         tile = self.tile.transpose(0, 1, 3, 2).reshape(len(g), plan.output_splits)
         behind = self._x_spare()
-        spare = behind[tile[:, 0]] if stays else np.full(len(p), COPY_OVERREAD if plan.output_splits == 1 else 0)
-        homes = Homes(groups * field.own_units[p][:, None], tile, spare)
-        most = groups.max(axis=1).reshape(plan.group_splits, plan.k_splits, -1)[self.at_g, self.at_k, self.at_p]
-        size = None if stays else most * field.units[self.at_p] * UNIT_BYTES + behind
-        place = place_operand
-        return place(self.graph, view, self._operand_dtype(), homes, self._x_units(g, k, p), size, ("any", "any"))
+        home_spare = behind[tile[:, 0]] if stays else np.full(len(p), COPY_OVERREAD if plan.output_splits == 1 else 0)
+        homes = Homes(groups * field.own_units[p][:, None], tile, home_spare)
+        grid = plan.group_splits, plan.k_splits, -1
+        most, least = (m(axis=1).reshape(grid)[self.at_g, self.at_k, self.at_p] for m in (groups.max, groups.min))
+        unit = field.units[self.at_p] * UNIT_BYTES
+        size = None if stays else most * unit + behind
+        spare = (most - least) * unit + behind  # a step with fewer groups ends earlier
+        units, dtype = self._x_units(g, k, p), self._operand_dtype()
+        return place_operand(self.graph, view, dtype, homes, units, size, ("any", "any"), spare)
 
     def _x_spare(self) -> I64:
         """Bytes read behind the last plane: the pipeline's over-read, padding positions, columns shared with nobody."""

@@ -88,11 +88,13 @@ def place_operand(
     units: tuple[Axis, I64, Axis, int],
     gathered_bytes: I64 | None,
     regions: tuple[str, str],
+    spare: I64 | int = 0,
 ) -> Operand:
     """Home and gathered variables and the host's tensor.
 
     ``units``: contribution and group of every unit in block order, the inner axis and its width. ``gathered_bytes``
-    i64[tiles] or None. ``regions`` of home and gathered variable.
+    i64[tiles] or None. ``regions`` of home and gathered variable; ``spare`` of the gathered
+    one: bytes at its end that may be read and hold nothing.
     """
     where, group, inner, width = units
     home = graph.variable(view.name, homes.tile.ravel(), homes.nbytes().ravel(), region=regions[0], align=16)
@@ -101,7 +103,8 @@ def place_operand(
     gathered = None
     if gathered_bytes is not None:
         every = np.arange(len(gathered_bytes))
-        gathered = graph.variable(f"{view.name} gathered", every, gathered_bytes, region=regions[1], align=16)
+        name = f"{view.name} gathered"
+        gathered = graph.variable(name, every, gathered_bytes, region=regions[1], align=16, spare=spare)
     return Operand(homes, home, gathered)
 
 

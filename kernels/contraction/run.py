@@ -19,6 +19,7 @@ from tile_emu.errors import OutOfTileMemory
 if TYPE_CHECKING:
     from tile_emu.graph.image import Image
     from tile_emu.profile.recording import Recording
+    from tile_emu.tile.check import Findings
 
 I64 = NDArray[np.int64]
 Progress = Callable[..., None]
@@ -28,13 +29,17 @@ _RESERVES = (None, 160 * 1024, 256 * 1024, 8 * 1024)  # SRAM kept free for the s
 
 @dataclass(frozen=True, eq=False)
 class ContractionResult:
-    """``out``: the result as the host's array; ``sram_bytes`` i64[tiles]: bytes of SRAM in use, code included."""
+    """``out``: the result as the host's array; ``sram_bytes`` i64[tiles]: bytes of SRAM in use, code included.
+
+    ``findings``: of a checked run.
+    """
 
     out: NDArray[Any]
     plan: ContractionPlan
     recording: Recording
     image: Image
     sram_bytes: I64
+    findings: Findings | None = None
 
 
 def silent(*_: object) -> None:
@@ -78,19 +83,20 @@ def run_contraction(
     threads: int | None = None,
     progress: Progress | None = None,
     tiles: int | None = None,
+    check: bool = False,
 ) -> ContractionResult:
     """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
 
     ``arrays`` by the names of the views of x, w and bias; they are rounded to the format that the chip holds them in.
-    ``tiles``: how many may be used (None: all). ``progress(stage, share)`` is called at times. Raises OutOfTileMemory,
-    and whatever the machine finds wrong.
+    ``tiles``: how many may be used (None: all). ``progress(stage, share)`` is called at times. ``check``: the machine
+    looks for errors that the hardware lets pass. Raises OutOfTileMemory, and whatever the machine finds wrong.
     """
     from tile_emu.machine import Machine
 
     report = progress if progress is not None else silent
     report("planning")
     plan, image = plan_and_lower(choices, chip, report, tiles)
-    machine = Machine(chip, image.tiles, threads)
+    machine = Machine(chip, image.tiles, threads, check=check)
     report("loading")
     machine.load(image)
     bias = choices[0].bias
@@ -101,4 +107,5 @@ def run_contraction(
             machine.write_tensor(name, np.asarray(array).astype(kind))
     recording = machine.run(progress=progress)
     out = machine.read_tensor(choices[0].out.name)
-    return ContractionResult(out, plan, recording, image, used_sram(image))
+    findings = machine.findings() if check else None
+    return ContractionResult(out, plan, recording, image, used_sram(image), findings)

@@ -100,11 +100,12 @@ def run_pass(
     tiles: int | None = None,
     bias: NDArray[Any] | None = None,
     relu: bool = False,
+    check: bool = False,
 ) -> ContractionResult:
     """One pass ("fwd", "bwd-data", "bwd-weights"); ``arrays``: two of x, w, dout, as the pass needs.
 
-    ``bias`` [outputs] and ``relu`` follow the sums of a forward pass. Raises UsageError, OutOfTileMemory, and whatever
-    the machine finds wrong.
+    ``bias`` [outputs] and ``relu`` follow the sums of a forward pass. ``check``: the machine looks for errors that the
+    hardware lets pass. Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
     """
     where = load_chip(chip) if isinstance(chip, str) else chip
     choices = contractions(conv, which, layout, dtype, matmul_codelet(dtype, where))
@@ -120,7 +121,7 @@ def run_pass(
         ]
         arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
         _require("bias", arrays["bias"].shape, (conv.outputs,))
-    return run_contraction(choices, arrays, where, threads, progress, tiles)
+    return run_contraction(choices, arrays, where, threads, progress, tiles, check)
 
 
 def convolution(

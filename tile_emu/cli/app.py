@@ -25,6 +25,9 @@ add_layer_commands(app, run_app, plan_app)
 run_app.command()(convolution)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Look for errors the hardware lets pass: memory never written, races, ...")
+]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
 Define = Annotated[list[str] | None, typer.Option("-D", "--define", help="Preprocessor definition NAME or NAME=VALUE.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="File to write.")]
@@ -108,16 +111,18 @@ def matmul(
     seed: Annotated[int, typer.Option(help="Seed of the random operands.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
+    check: Check = False,
     as_json: Json = False,
 ) -> None:
     """Matrix product C = A * B over all tiles, checked against float64.
 
-    Exit status: 0 when the check passes, 1 when it does not or the run fails, 2 for a usage error.
+    Exit status: 0 when the check passes, 1 when it does not, --check finds something or the run fails, 2 for a usage
+    error.
     """
     from tile_emu.cli.matmul import Form, Options, run_matmul
 
     form = Form(batch, transpose_a, transpose_b, bias, activation, result)
-    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json, form))
+    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json, form, check))
     raise typer.Exit(0 if passed else 1)
 
 
@@ -251,12 +256,39 @@ def codelet(
     chip: Annotated[str, typer.Option(help="Chip whose tile runs it, see `tile-emu chips`.")] = "ipu21",
     trace: Annotated[bool, typer.Option("--trace", help="List every executed bundle with what it changed.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Count executions of each source line.")] = False,
+    check: Check = False,
     as_json: Json = False,
 ) -> None:
-    """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md)."""
+    """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md).
+
+    Exit status: 0 after a run, 1 for a fault, an error in the source or a finding of --check, 2 for a usage error.
+    """
     from tile_emu.cli.codelet import print_codelet
 
-    print_codelet(sources, entry, state, include or [], define or [], chip, as_json, trace, profile)
+    clean = print_codelet(sources, entry, state, include or [], define or [], chip, as_json, trace, profile, check)
+    raise typer.Exit(0 if clean else 1)
+
+
+@app.command()
+def debug(
+    sources: Annotated[list[Path], typer.Argument(help="Assembly sources or object files of the codelet.")],
+    entry: Annotated[str, typer.Option(help="Symbol to start at.")],
+    state: Annotated[Path, typer.Option(help="State file, TOML, as of `tile-emu codelet`.")],
+    include: Include = None,
+    define: Define = None,
+    chip: Annotated[str, typer.Option(help="Chip whose tile runs it, see `tile-emu chips`.")] = "ipu21",
+    command: Annotated[
+        list[str] | None, typer.Option("-c", "--command", help="Command to execute instead of asking for some.")
+    ] = None,
+) -> None:
+    """Step through one codelet at a prompt; `help` there lists the commands.
+
+    With --command, or when input is not a terminal, the first command that fails ends it with status 2, and status 1
+    says that the codelet stopped with a fault.
+    """
+    from tile_emu.cli.debug import run_debugger
+
+    raise typer.Exit(run_debugger(sources, entry, state, include or [], define or [], chip, command))
 
 
 @app.command()

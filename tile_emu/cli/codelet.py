@@ -34,22 +34,22 @@ def print_codelet(
     as_json: bool,
     trace: bool = False,
     profile: bool = False,
-) -> None:
-    """Assemble, run, print, and write the arrays that are to be saved.
+    check: bool = False,
+) -> bool:
+    """Assemble, run, print, and write the arrays that are to be saved; False if a check found something.
 
-    ``trace`` lists every executed bundle, ``profile`` how often each source line was executed.
+    ``trace`` lists every executed bundle, ``profile`` how often each source line was executed; ``check`` looks for
+    errors that the hardware lets pass.
     """
     chip = load_chip(chip_name)
-    code = _load(sources, chip, include, define)
-    if entry not in code.symbols:
-        raise UsageError(f"there is no symbol '{entry}' in {', '.join(map(str, sources))}")
+    code = load_code(sources, entry, chip, include, define)
     state = load_state(state_file, chip, code)
     saved = {name: array.save for name, array in state.arrays.items() if array.save is not None}
     for path in saved.values():
         require_writable(path)
     with Progress() as progress:
         progress.watch_compiler()
-        result = run_codelet(code, entry, state, chip, trace or profile)
+        result = run_codelet(code, entry, state, chip, trace or profile, check)
     for name, path in saved.items():
         with replacing(path) as file:
             np.save(file, result.arrays[name])
@@ -59,8 +59,10 @@ def print_codelet(
             document["trace"] = [dataclasses.asdict(step) for step in result.run.trace()]
         if profile:
             document["profile"] = [{"line": line, "turns": turns} for line, turns in _profile(result)]
+        if result.findings is not None:
+            document["check"] = result.findings.to_dict()
         print(json.dumps(document))
-        return
+        return not result.findings
     for step in result.run.trace() if trace else ():
         print(step)
     _print(state, result)
@@ -68,6 +70,9 @@ def print_codelet(
         print("turns  source line (supervisor instructions count one)")
         for line, turns in _profile(result):
             print(f"{turns:>5}  {line}")
+    if result.findings is not None:
+        print("\n".join(result.findings.lines()))
+    return not result.findings
 
 
 def _profile(result: CodeletRun) -> list[tuple[str, int]]:
@@ -76,8 +81,8 @@ def _profile(result: CodeletRun) -> list[tuple[str, int]]:
     return turns_by_line(result.run.trace())
 
 
-def _load(sources: Sequence[Path], chip: Chip, include: Sequence[Path], define: Sequence[str]) -> Code:
-    """Sources and object files, linked."""
+def load_code(sources: Sequence[Path], entry: str, chip: Chip, include: Sequence[Path], define: Sequence[str]) -> Code:
+    """Sources and object files, linked. Raises UsageError, also if there is no symbol ``entry``."""
     units: list[Unit] = []
     for path in sources:
         content = read_bytes(path)
@@ -89,7 +94,10 @@ def _load(sources: Sequence[Path], chip: Chip, include: Sequence[Path], define: 
         else:
             units += assemble_units(path, architecture=chip.architecture, include=include, define=definitions(define))
     warn(units)
-    return link(units, chip.memory.base, chip.memory.base)
+    code = link(units, chip.memory.base, chip.memory.base)
+    if entry not in code.symbols:
+        raise UsageError(f"there is no symbol '{entry}' in {', '.join(map(str, sources))}")
+    return code
 
 
 def _document(chip: Chip, entry: str, state: State, result: CodeletRun) -> dict[str, Any]:

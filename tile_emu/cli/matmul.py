@@ -60,6 +60,7 @@ class Options:
     report: Path | None
     as_json: bool
     form: Form = Form()
+    check: bool = False
 
 
 def operands(options: Options) -> tuple[Matrix, Matrix, Matrix | None, bool]:
@@ -135,7 +136,10 @@ def _require_room(m: int, k: int, n: int, options: Options) -> None:
 
 
 def run_matmul(options: Options) -> bool:
-    """Run, check, print; True when the check passed. Everything that can be refused is refused before the run."""
+    """Run, check, print; True when the check passed and --check found nothing.
+
+    Everything that can be refused is refused before the run.
+    """
     if options.dtype not in DTYPES:
         raise UsageError(f"unknown dtype '{options.dtype}': choose one of {', '.join(DTYPES)}")
     chip = load_chip(options.chip)
@@ -168,6 +172,7 @@ def run_matmul(options: Options) -> bool:
             bias=bias,
             activation=form.activation,
             out=form.result,
+            check=options.check,
         )
         wall = time.perf_counter() - began
         progress("checking against float64")
@@ -183,6 +188,8 @@ def run_matmul(options: Options) -> bool:
         head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
         head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
         document = run_document(head, summary, check, wall, result.plan)
+        if result.findings is not None:
+            document["findings"] = result.findings.to_dict()
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, result.out)
@@ -193,7 +200,9 @@ def run_matmul(options: Options) -> bool:
         print(json.dumps(document, indent=2))
     else:
         print("\n".join(_text(document, result.plan.describe(), summary, check, options)))
-    return check.ok
+        if result.findings is not None:
+            print("\n".join(["", *result.findings.lines()]))
+    return check.ok and not result.findings
 
 
 def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:

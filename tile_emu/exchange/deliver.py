@@ -32,7 +32,8 @@ class Delivery:
 
     ``sent`` and ``received``: int64[tiles] words. ``send_cycles``, ``receive_cycles``, ``busy_cycles``: int64[tiles]
     cycles in which an item left, in which one was stored, and in which at least one of the two happened.
-    ``last_store``: int32[tiles] event, -1 if none.
+    ``last_store``: int32[tiles] event, -1 if none. ``blocks`` int64[8, n]: runs of words by receiver, rows as named in
+    arrivals.py (DEST, TO, WORDS, SOURCE, FROM, ..).
     """
 
     sent: I64
@@ -41,6 +42,7 @@ class Delivery:
     receive_cycles: I64
     busy_cycles: I64
     last_store: I32
+    blocks: I64
 
 
 @jit
@@ -171,4 +173,5 @@ def _summary(tiles: int, sends: Sends, block: I64) -> Delivery:
     last = np.full(tiles, -1, dtype=np.int32)
     end = np.flatnonzero(np.diff(block[DEST], append=-1))  # a tile's blocks are in the order of their stores
     last[block[DEST, end]] = (block[STORED_AT] + (block[WORDS] - 1) // block[PER_EVENT])[end]
-    return Delivery(sent, received, send_cycles, receive_cycles, send_cycles + receive_cycles - both, last)
+    busy_cycles = send_cycles + receive_cycles - both
+    return Delivery(sent, received, send_cycles, receive_cycles, busy_cycles, last, block)

@@ -51,14 +51,23 @@ class Graph:
         self.program: list[ComputeSet | ExchangePhase] = []
         self._names: set[str] = set()
 
-    def variable(self, name: str, tile: ArrayLike, nbytes: ArrayLike, region: str = "any", align: int = 8) -> Variable:
+    def variable(
+        self,
+        name: str,
+        tile: ArrayLike,
+        nbytes: ArrayLike,
+        region: str = "any",
+        align: int = 8,
+        spare: ArrayLike = 0,
+    ) -> Variable:
         """A variable of n shards: shard i has ``nbytes[i]`` bytes on ``tile[i]``; several may lie on one tile.
 
-        ``region`` "any" or "interleaved"; ``align`` bytes (at least 8 is kept). Raises UsageError.
+        ``region`` "any" or "interleaved"; ``align`` bytes (at least 8 is kept). ``spare``: bytes at the end of each
+        shard, counted in ``nbytes``, that are there to be read past the end and hold nothing. Raises UsageError.
         """
         if name in self._names:
             raise UsageError(f"there are two variables named '{name}'")
-        made = make_variable(name, tile, nbytes, region, align, len(self.variables), self.tiles)
+        made = make_variable(name, tile, nbytes, region, align, len(self.variables), self.tiles, spare)
         self._names.add(name)
         self.variables.append(made)
         return made

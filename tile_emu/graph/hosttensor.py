@@ -55,6 +55,11 @@ class HostTensor:
         for tiles, low, high, starts in self._runs:
             memory[tiles, low:high] = sliding_window_view(stream, high - low)[starts]
 
+    def cover(self, memory: U8, value: int) -> None:
+        """Set every byte of the tensor, padding too, in ``memory`` u8[tiles, size]."""
+        for tiles, low, high, _ in self._runs:
+            memory[tiles, low:high] = value
+
     def unpack(self, memory: U8) -> NDArray[Any]:
         """Gather the host array out of ``memory`` u8[tiles, size]. Elements that no shard holds are zero."""
         stream = np.empty(int(self.nbytes.sum(dtype=np.int64)), np.uint8)

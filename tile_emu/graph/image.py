@@ -60,7 +60,8 @@ class MemoryMap:
     ``shared_bytes``: codelets, the same on every tile; ``program_bytes``, ``row_bytes``, ``state_bytes`` i64[tiles];
     ``row_address`` i32[exchanges, tiles], 0 = the tile has no row there. ``computes`` bool[stretches between barriers,
     names]: variables that vertices point to; ``reads`` and ``writes`` bool[exchanges, names]: those that an exchange
-    reads and writes; ``hosts`` bool[names]: those that the host reads or writes.
+    reads and writes; ``hosts`` bool[names]: those that the host reads or writes. ``spare`` i32[k]: bytes at the end of
+    a block that may be read and hold nothing.
     """
 
     names: tuple[str, ...]
@@ -78,6 +79,7 @@ class MemoryMap:
     reads: NDArray[np.bool_]
     writes: NDArray[np.bool_]
     hosts: NDArray[np.bool_]
+    spare: I32
 
     def code_bytes(self) -> I64:
         """i64[tiles]: codelets, supervisor program, rows and vertex states."""

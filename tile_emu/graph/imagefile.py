@@ -17,7 +17,7 @@ from tile_emu.errors import UsageError
 from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.image import Image, LineTable, MemoryMap
 
-FORMAT = 2  # raised whenever the fields of Image or of its parts change
+FORMAT = 3  # raised whenever the fields of Image or of its parts change
 
 
 def save_image(image: Image, path: Path) -> None:

@@ -241,6 +241,7 @@ def _memory_map(graph: Graph, layout: program.TileLayout, shared: int, address: 
     nbytes = np.concatenate([np.zeros(0, np.int32), *(v.nbytes for v in variables)])
     number = np.repeat(np.arange(len(variables), dtype=np.int32), [v.shards for v in variables])
     shard = np.concatenate([np.zeros(0, np.int32), *(np.arange(v.shards, dtype=np.int32) for v in variables)])
+    spare = np.concatenate([np.zeros(0, np.int32), *(v.spare for v in variables)])
     order = np.lexsort((address, tile))
     order = order[nbytes[order] > 0]
     return MemoryMap(
@@ -255,6 +256,7 @@ def _memory_map(graph: Graph, layout: program.TileLayout, shared: int, address: 
         row_bytes=layout.state_at - layout.rows_at,
         state_bytes=layout.end - layout.state_at,
         row_address=layout.row_address,
+        spare=spare[order],
         **_uses(graph),
     )
 

@@ -27,7 +27,8 @@ class Variable:
     """n shards of SRAM: shard i has ``nbytes[i]`` bytes on tile ``tile[i]`` (both i32[n]).
 
     ``region`` "interleaved" puts every shard at or above the chip's interleaved base. ``align`` is in bytes, a power of
-    two. ``index`` is the variable's number in its graph.
+    two. ``index`` is the variable's number in its graph. The last ``spare[i]`` bytes of shard i (i32[n]) may be read,
+    as codelets do that load ahead, but hold nothing.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Variable:
     region: str
     align: int
     index: int
+    spare: I32
 
     @property
     def shards(self) -> int:
@@ -78,23 +80,26 @@ def integer_array(values: ArrayLike, what: str) -> NDArray[Any]:
 
 
 def make_variable(
-    name: str, tile: ArrayLike, nbytes: ArrayLike, region: str, align: int, index: int, tiles: int
+    name: str, tile: ArrayLike, nbytes: ArrayLike, region: str, align: int, index: int, tiles: int, spare: ArrayLike = 0
 ) -> Variable:
-    """Check the arguments and build the variable; ``tile`` and ``nbytes`` broadcast to i32[n]."""
+    """Check the arguments and build the variable; ``tile``, ``nbytes`` and ``spare`` broadcast to i32[n]."""
     if region not in REGIONS:
         raise UsageError(f"variable '{name}': region '{region}' is not one of {', '.join(REGIONS)}")
     if align < 1 or align & (align - 1):
         raise UsageError(f"variable '{name}': alignment {align} is not a power of two")
     try:
-        both = np.broadcast_arrays(integer_array(tile, name), integer_array(nbytes, name))
+        all_three = np.broadcast_arrays(*(integer_array(values, name) for values in (tile, nbytes, spare)))
     except ValueError:
-        raise UsageError(f"variable '{name}': tile and nbytes have different lengths") from None
-    where, size = (np.atleast_1d(array).ravel().astype(np.int64) for array in both)
+        raise UsageError(f"variable '{name}': tile, nbytes and spare have different lengths") from None
+    where, size, behind = (np.atleast_1d(array).ravel().astype(np.int64) for array in all_three)
     if where.size and (where.min() < 0 or where.max() >= tiles):
         raise UsageError(f"variable '{name}': tile numbers must lie in 0..{tiles - 1}")
     if size.size and (size.min() < 0 or size.max() >= 1 << 31):
         raise UsageError(f"variable '{name}': a shard cannot have {int(size.min())}..{int(size.max())} bytes")
-    return Variable(name, where.astype(np.int32), size.astype(np.int32), region, max(align, MIN_ALIGN), index)
+    if ((behind < 0) | (behind > size)).any():
+        raise UsageError(f"variable '{name}': the spare bytes of a shard are 0 to all of its bytes")
+    at, bytes_of, spare_of = (array.astype(np.int32) for array in (where, size, behind))
+    return Variable(name, at, bytes_of, region, max(align, MIN_ALIGN), index, spare_of)
 
 
 def pointer_arrays(pointer: Pointer, what: str) -> tuple[I64, I64]:

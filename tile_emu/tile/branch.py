@@ -173,6 +173,7 @@ class Branch(MemoryBranch):
         ]
         for n in range(slots):
             lines.append(f"load_weights(weight_store, weights16, weights32, slot + {n}, mem64[(o >> 3) + {n}])")
+        lines += [*self.note("read", "o", size), "@@note_weights(view)"]
         return [*lines, f"scsr[S_CCCSLOAD] = uint32((address + {size}) & M32)"]
 
     def _launch(self) -> list[str]:
@@ -183,6 +184,7 @@ class Branch(MemoryBranch):
             "t, sup, progress, scsr, csrs, all_mrf, timing, sram_base, executable)",
             "if status != 0:",
             "    break",
+            f"@@note_launch(view, {every})",
             "launching = True",
         ]
 
@@ -191,11 +193,13 @@ class Branch(MemoryBranch):
             f"zone = {self.field(self.printed[0])}",
             "if zone == 2:",
             "    cost = max(1, last_exit + local_sync - t) if last_exit >= 0 else 1",
+            "    @@note_wait(view)",
             "elif zone != 0 and (zone != 1 or sup[SANS_CYCLE] >= 0):",
             "    sup[ARRIVAL] = sup[SANS_CYCLE] if zone == 1 else t",
             "    sup[SANS_CYCLE] = -1",
             "    status = BARRIER if zone == 1 or zone == 3 else HOST",
             "    waiting = True",
+            "    @@note_barrier(view)",
         ]
 
     def _exchange(self) -> list[str]:

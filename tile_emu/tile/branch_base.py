@@ -62,6 +62,10 @@ class BranchBase:
         text = SIGNATURES[group_of(self.form)][2].format(status=status, address=address)
         return ["    " + line for line in text.splitlines()]
 
+    def note(self, action: str, offset: str, size: int) -> list[str]:
+        """Tell the instrumented variant of a "read" or "write" of ``size`` bytes at an SRAM offset."""
+        return [f"@@note_{action}(view, {offset}, {size})"]
+
     def write_mrf(self, operand: Operand, value: str) -> list[str]:
         """Write a main register; names without storage ignore it."""
         number = self.field(operand)

@@ -41,7 +41,7 @@ class MemoryBranch(BranchBase):
 
     def _guarded_load(self, destination: Operand, address: str, size: int) -> list[str]:
         """A load into a register without storage touches no memory (inferred)."""
-        body = self._check(address, size) + self._load_into(destination, size)
+        body = self._check(address, size) + self.note("read", "o", size) + self._load_into(destination, size)
         if destination.meaning.file == "m":
             return body
         return [f"d = {self.field(destination)}", "if d < ARF_STORED:", *("    " + line for line in body)]
@@ -74,7 +74,11 @@ class MemoryBranch(BranchBase):
 
     def _store_at(self, source: Operand, address: str) -> list[str]:
         size = self.semantic.attributes["size"]
-        return [*self._check(address, size, store=True), *self._write_memory(source, size)]
+        return [
+            *self._check(address, size, store=True),
+            *self.note("write", "o", size),
+            *self._write_memory(source, size),
+        ]
 
     def _store(self) -> list[str]:
         source, base, delta, offset = self.printed
@@ -119,8 +123,10 @@ class MemoryBranch(BranchBase):
             f"d = {self.field(destination)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((width, size))),
+            *("    " + line for line in self.note("read", "o", size)),
             *("    " + line for line in self._load_into(destination, size)),
             *self._check("a0", width),
+            *self.note("read", "o", width),
             f"following = {self._read(width)}",
             *self.write_mrf(delta, "following"),
             *self.write_mrf(pointer, f"a0 + {width}"),
@@ -137,6 +143,7 @@ class MemoryBranch(BranchBase):
             f"d = {self.field(destination)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((8, 4))),
+            *("    " + line for line in self.note("read", "o", 4) + self.note("read", "a0 - sram_base", 8)),
             "    w1 = int64(mem32[o >> 2])",
             "    t1 = (d + 1) | HELD_WORD",
             "    w0 = int64(mem64[(a0 - sram_base) >> 3])",
@@ -154,6 +161,7 @@ class MemoryBranch(BranchBase):
             f"small = {self.value(mini)}",
             "if d < ARF_STORED:",
             *("    " + line for line in self._two_accesses((2, 2))),
+            *("    " + line for line in self.note("read", "o", 2) + self.note("read", "a0 - sram_base", 2)),
             "    w0 = int64(mem16[(a0 - sram_base) >> 1]) * 0x10001 | (int64(mem16[o >> 1]) * 0x10001) << 32",
             "    t0 = d",
             *self.write_mrf(deltas, "((old + 2) & 0xFFFF) | (((old >> 16) + 2 * (small & 15)) & 0xFFFF) << 16"),
@@ -216,6 +224,7 @@ class MemoryBranch(BranchBase):
             if kind == "store":
                 continue
             lines.append(f"if o{which} >= 0:")
+            lines += ["    " + line for line in self.note("read", f"o{which}", size)]
             if size == 8:
                 lines += [f"    w{which} = int64(mem64[o{which} >> 3])", f"    t{which} = d{which}"]
             else:
@@ -223,6 +232,7 @@ class MemoryBranch(BranchBase):
                 lines.append(f"    w{which} = int64(mem{8 * size}[o{which} >> {size // 2}]){scale}")
                 lines.append(f"    t{which} = d{which} | HELD_WORD")
         if any(kind == "store" for _, _, kind in accesses):
+            lines += self.note("write", "o2", 8)
             lines.append(f"mem64[o2 >> 3] = uint64(arf64[{self.field(registers[-1])} >> 1])")
         return lines
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import re
 import sys
-import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +41,7 @@ from tile_emu.tile.csrspace import *
 from tile_emu.tile.layout import *
 from tile_emu.tile.opcodes import *
 from tile_emu.tile.support import *
+@@from tile_emu.tile.notes import *
 @IMPORTS@
 
 M32 = 0xFFFFFFFF
@@ -55,8 +56,8 @@ EXTRA_TURNS_SHIFT = @EXTRA_TURNS_SHIFT@
 '''
 
 
-def interpreter_source(stepping: bool = False) -> str:
-    """Python source of both loops. ``stepping``: the variant that stops after a given number of instructions."""
+def interpreter_source(instrumented: bool = False) -> str:
+    """Python source of both loops. ``instrumented``: the variant that counts steps and notes accesses, see notes.py."""
     header = _HEADER.replace("@IMPORTS@", semantic_imports())
     for name in ("GET", "PUT"):
         header = header.replace(f"@{name}@", str(opcode_of(table().by_mnemonic[name.lower()][0])))
@@ -64,23 +65,16 @@ def interpreter_source(stepping: bool = False) -> str:
     header = header.replace("@EXTRA_TURNS_SHIFT@", str(EXTRA_TURNS_SHIFT))
     header = header.replace("@STATUS@", "\n".join(f"{status.name} = {int(status)}" for status in layout.Status))
     supervisor = SUPERVISOR_TEMPLATE.replace("@SYSTEM@", system_chain(" " * 16))
-    worker = _with_steps(WORKER_TEMPLATE, stepping)
-    return header + group_functions() + "\n\n" + worker + _with_steps(supervisor, stepping)
+    return _variant(header + group_functions() + "\n\n" + WORKER_TEMPLATE + supervisor, instrumented)
 
 
-# What the stepping variant (tracing, debugging) does before each instruction; the ordinary one has nothing there.
-_STEP = """if counters[STEPS_LEFT] <= 0:
-    status = STEPPED
-    break
-counters[STEPS_LEFT] -= 1
-"""
+_LINE = re.compile(r"^( *)@@(.*\n)", re.MULTILINE)
+_INSERTION = re.compile(r"@\{(.*?)\}@")
 
 
-def _with_steps(template: str, stepping: bool) -> str:
-    """A loop template with its ``@STEP@`` mark replaced, at the indentation of the line behind it."""
-    before, after = template.split("@STEP@")
-    indent = after[: len(after) - len(after.lstrip())]
-    return before + (textwrap.indent(_STEP, indent) if stepping else "") + after
+def _variant(source: str, instrumented: bool) -> str:
+    """Keep or drop what only the instrumented variant has: lines that start with ``@@``, and ``@{text}@`` in a line."""
+    return _INSERTION.sub(r"\1" if instrumented else "", _LINE.sub(r"\1\2" if instrumented else "", source))
 
 
 def _version() -> str:
@@ -94,14 +88,14 @@ def _version() -> str:
 
 
 @functools.cache
-def interpreter(stepping: bool = False) -> ModuleType:
-    """The module with the compiled ``run_worker`` and ``run_tiles``, or its stepping variant."""
-    name = "stepping" if stepping else "interpreter"
+def interpreter(instrumented: bool = False) -> ModuleType:
+    """The module with the compiled ``run_worker`` and ``run_tiles``, or its instrumented variant."""
+    name = "instrumented" if instrumented else "interpreter"
     path = cache_directory() / "generated" / f"{name}_{_version()}.py"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write(interpreter_source(stepping).encode())
+            temporary.write(interpreter_source(instrumented).encode())
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_MEMORY = "mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping"
+_MEMORY = "mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@"
 _NOTHING_HELD = "t0 = t1 = -1\nw0 = w1 = 0"
 _UNPACK = "sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram"
 SIGNATURES: dict[str, tuple[str, str, str, str]] = {

@@ -80,7 +80,7 @@ class Status(IntEnum):
     ROW_DONE = 3  # supervisor reached the first instruction after a row that could see received data
     HOST = 4  # supervisor waits in an external sync
     DECODE = 5  # a page has no decoded form yet
-    STEPPED = 7  # the stepping variant has executed what it was asked to
+    STEPPED = 7  # the instrumented variant has executed what it was asked to
     LOG_FULL = 6  # exchange log needs more room
     EXITED_TRUE = 8  # worker ended with status true
     EXITED_FALSE = 9
@@ -104,7 +104,6 @@ COUNT_INSTRUCTIONS = 1  # instructions of workers, both halves of a bundle
 COUNT_AMP = 2  # AMP instructions
 COUNT_SUPERVISOR = 3  # supervisor instructions
 COUNT_BUSY = 4  # cycles from a launch to the last exit, summed over launches
-STEPS_LEFT = 5  # instructions or bundles the stepping variant may still execute
 COUNT_LAUNCHES = 6  # launches completed
 COUNT_WORKER = 8  # 8..13: turns of each worker
 COUNTERS = 16

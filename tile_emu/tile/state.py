@@ -14,6 +14,7 @@ from tile_emu.tile import layout
 from tile_emu.tile.csrspace import S_INCOMING_MUX, S_TILE_ID, SUPERVISOR_CSRS, W_WSR, WORKER_CSRS, slot_tables
 from tile_emu.tile.decode import decode_page, decode_tables
 from tile_emu.tile.engine import interpreter
+from tile_emu.tile.inspection import Inspection
 from tile_emu.tile.layout import Status
 from tile_emu.tile.sram import allocate_sram
 
@@ -65,10 +66,11 @@ class TileArrays:
     Shapes, N tiles: memory uint8[N, size]; mrf uint32[N, 7, 17]; arf uint32[N, 6, 16]; acc float32[N, 6, 32];
     weight_store uint64[N, slots], weights16 float64[N, 256], weights32 float32[N, 128]; csrs uint32[N, 6, .];
     scsr uint32[N, .]; progress int64[N, 7, .]; sup int64[N, .]; log int32[N, capacity, 5]; counters int64[N, .];
-    pages int32[N, 2, pages of region 0], -1 where not decoded.
+    pages int32[N, 2, pages of region 0], -1 where not decoded. ``inspection`` is what the instrumented variant of the
+    loops works with; ``check`` runs that variant always, and has it look for errors.
     """
 
-    def __init__(self, chip: Chip, tiles: int) -> None:
+    def __init__(self, chip: Chip, tiles: int, check: bool = False) -> None:
         self.chip = chip
         self.tiles = tiles
         self.pool = DecodePool(chip.architecture)
@@ -93,11 +95,22 @@ class TileArrays:
         self.timing = _timing(chip)
         self.sram = _sram(chip)
         self.limit = ENDLESS_LIMIT
+        self.inspection = Inspection(chip, tiles, checking=True) if check else None
         self.scsr[:, S_TILE_ID] = np.arange(tiles)
         self.scsr[:, S_INCOMING_MUX] = chip.exchange.neutral_mux
         self.csrs[:, :, W_WSR] = np.arange(layout.WORKERS)
         self.progress[:, :, layout.EXIT_CYCLE] = -1
         self.sup[:, [layout.LAUNCH_NEXT, layout.SANS_CYCLE, layout.SEND_CURSOR]] = -1
+
+    @property
+    def checking(self) -> bool:
+        return self.inspection is not None and self.inspection.checking
+
+    def inspected(self) -> Inspection:
+        """The inspection, made at its first use: a tile that is only traced or debugged has one that does not check."""
+        if self.inspection is None:
+            self.inspection = Inspection(self.chip, self.tiles, checking=False)
+        return self.inspection
 
     def forget_code(self, tile: int | slice = slice(None)) -> None:
         """Decode a tile's code anew before it next executes: its memory was written from outside."""
@@ -145,12 +158,14 @@ def _sram(chip: Chip) -> tuple[int, ...]:
     return (memory.base, memory.size, offset, offset, repeat_mask, offset)
 
 
-def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], stepping: bool = False) -> NDArray[np.int64]:
+def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool = False) -> NDArray[np.int64]:
     """Run some tiles until each stops for another reason than a page not decoded yet; their Status.
 
-    ``stepping``: each tile executes at most counters[STEPS_LEFT] instructions.
+    ``instrumented``: by the variant that obeys ``arrays.inspection``; a checked machine always runs it.
     """
-    run = interpreter(stepping).run_tiles
+    instrumented = instrumented or arrays.checking
+    run = interpreter(instrumented).run_tiles
+    views = (arrays.inspected().views,) if instrumented else ()
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     todo = np.arange(len(tiles))
@@ -180,6 +195,7 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], stepping: bool = Fal
                 undo,
                 arrays.timing,
                 arrays.limit,
+                *views,
             )
         statuses[todo] = found
         for tile in tiles[todo[found == Status.DECODE]]:

@@ -10,7 +10,7 @@ SUPERVISOR_TEMPLATE = '''
 @jit(leaf=True)
 def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
               tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
-              tile_counters, undo, timing, limit):
+              tile_counters, undo, timing, limit@{, views}@):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
@@ -30,6 +30,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         scsr, progress, sup, log = tile_scsr[tile], tile_progress[tile], tile_sup[tile], tile_log[tile]
         counters = tile_counters[tile]
         counted_words = (len(counters) - EXECUTIONS) // EXECUTION_PARTS
+        @@view = view_of(views, tile)
         mrf = all_mrf[SUPERVISOR]
         arf = all_arf[0]  # a supervisor has none; the shared groups want one
         arf64 = arf.view(np.int64)
@@ -49,10 +50,11 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if launching:
                 worker = sup[LAUNCH_NEXT]
                 while worker <= sup[LAUNCH_LAST]:
+                    @@enter_context(view, worker)
                     status = run_worker(
                         mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker],
                         all_acc[worker], weights16, weights32, csrs[worker], slots, progress[worker], counters, undo,
-                        limit)
+                        limit@{, view}@)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
                         break
                     if status == EXITED_FALSE:
@@ -87,7 +89,11 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 status = ENDLESS
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
-@STEP@            next_pc = pc + int64(code[p + U2])
+            @@enter_context(view, SUPERVISOR)
+            @@if stops_before(view, o, int64(code[p + U2])):
+            @@    status = STEPPED
+            @@    break
+            next_pc = pc + int64(code[p + U2])
             sources = int64(code[p + U14])
             while sources != 0:
                 t = max(t, ready[(sources & 31) - 1])
@@ -108,10 +114,10 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                     cost = taken_branch
             elif group == LOAD:
                 status, fault_address, _, _, _, _ = do_load(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
             elif group == STORE:
                 status, fault_address = do_store(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
             elif op == OP_GET:
                 slot = int64(slots[2, code[p + U5]])
                 if slot == NO_SLOT:
@@ -121,6 +127,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             elif op == OP_PUT:
                 slot = int64(slots[2, code[p + U5]])
                 cost = put_cost
+                @@note_put(view, slot, int64(mrf[code[p + U4]]))
                 if slot == NO_SLOT:
                     status = INVALID_OP
                 else:

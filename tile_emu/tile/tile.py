@@ -13,6 +13,7 @@ from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import UsageError
 from tile_emu.isa.semantics.accumulators import accumulator_index
 from tile_emu.tile import layout
+from tile_emu.tile.check import Findings, collect
 from tile_emu.tile.csrspace import NO_SLOT, S_WORKER0_BASE
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
@@ -51,11 +52,12 @@ class Tile:
     faulting instruction.
     """
 
-    def __init__(self, chip: str | Chip = "ipu21") -> None:
+    def __init__(self, chip: str | Chip = "ipu21", check: bool = False) -> None:
+        """``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed."""
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
-        self.arrays = TileArrays(self.chip, 1)
+        self.arrays = TileArrays(self.chip, 1, check)
         self.symbols: dict[str, int] = {}
-        self._lines: dict[int, str] = {}
+        self.lines: dict[int, str] = {}  # 'file:line' by instruction address
         self._tracer: Tracer | None = None
 
     # State.
@@ -125,6 +127,8 @@ class Tile:
         raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
         offset = self._offset(address, len(raw))
         self.arrays.memory[0, offset : offset + len(raw)] = raw
+        if self.arrays.inspection is not None:
+            self.arrays.inspection.mark_written(0, offset, len(raw))
         pages = self.arrays.pages[0]
         pages[:, max(0, offset - 4) // _PAGE : (offset + len(raw)) // _PAGE + 1] = -1
 
@@ -139,7 +143,25 @@ class Tile:
         self.write(code.base, code.words)
         self.symbols.update(code.symbols)
         for address, number, file in zip(code.line_address, code.line_number, code.line_file, strict=True):
-            self._lines[int(address)] = f"{file}:{int(number)}"
+            self.lines[int(address)] = f"{file}:{int(number)}"
+        if self.arrays.inspection is not None:
+            self.arrays.inspection.mark_code(0, code.line_address)
+
+    def findings(self) -> Findings:
+        """What the runs so far did wrong. Raises UsageError unless the tile was made with check=True."""
+        if self.arrays.inspection is None or not self.arrays.checking:
+            raise UsageError("this tile does not check its runs: make it with check=True")
+        return collect(self.arrays.inspection, self.symbols, self.lines)
+
+    def address_of(self, place: str | int) -> int:
+        """Byte address of an address, a symbol, or symbol+offset (bytes). Raises UsageError."""
+        if isinstance(place, int):
+            return place
+        name, _, offset = place.partition("+")
+        try:
+            return self._address(name.strip()) + int(offset or "0", 0)
+        except ValueError:
+            raise UsageError(f"'{place}' is neither a symbol nor symbol+bytes") from None
 
     def _address(self, entry: str | int) -> int:
         if isinstance(entry, int):
@@ -152,9 +174,11 @@ class Tile:
 
     def _finish(self, before: NDArray[np.int64], wanted: Status) -> NDArray[np.int64]:
         arrays = self.arrays
+        if arrays.inspection is not None:
+            arrays.inspection.free()
         status = int(run_tiles(arrays, np.zeros(1, np.int64))[0]) if self._tracer is None else self._tracer.run()
         if status >= FIRST_FAULT:
-            raise tile_fault(arrays, 0, status, self.symbols, self._lines)
+            raise tile_fault(arrays, 0, status, self.symbols, self.lines)
         if status != wanted:
             raise UsageError(f"the code stopped in {Status(status).name} and cannot go on with one tile alone")
         return arrays.counters[0] - before
@@ -167,16 +191,14 @@ class Tile:
         Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, at some ten
         thousand a second. Raises TileFault, UsageError.
         """
-        self._tracer = Tracer(self.arrays, self.symbols, self._lines) if trace else None
+        self._tracer = Tracer(self.arrays, self.symbols, self.lines) if trace else None
         arrays = self.arrays
-        chosen = sorted(set(range(layout.WORKERS) if workers is None else workers))
-        if not chosen or chosen[0] < 0 or chosen[-1] >= layout.WORKERS:
-            raise UsageError(f"workers must be among 0..{layout.WORKERS - 1}")
+        chosen = chosen_workers(workers)
         before = arrays.counters[0].copy()
-        start = self._settle()
+        start = self.settle()
         last = start
         for worker in chosen:
-            self._begin_worker(worker, self._address(entry), vertex_base, start)
+            self.begin_worker(worker, self._address(entry), vertex_base, start)
             self._finish(before, Status.RETURNED)
             last = max(last, int(arrays.progress[0, worker, layout.EXIT_CYCLE]))
         arrays.sup[0, layout.CYCLE] = last + 1
@@ -187,16 +209,18 @@ class Tile:
     def _entries(self) -> tuple[TraceEntry, ...] | None:
         return None if self._tracer is None else tuple(self._tracer.entries)
 
-    def _settle(self) -> int:
+    def settle(self) -> int:
         """A cycle, multiple of 6, at which every earlier worker has exited and every result is ready."""
         arrays = self.arrays
+        if arrays.inspection is not None:
+            arrays.inspection.start_phase()
         ready = arrays.sup[0, layout.READY : layout.READY + layout.MRF_SLOTS].max()
         latest = max(
             int(arrays.sup[0, layout.CYCLE]), int(arrays.progress[0, :, layout.EXIT_CYCLE].max()) + 1, int(ready)
         )
         return -(-latest // layout.WORKERS) * layout.WORKERS
 
-    def _begin_worker(self, worker: int, entry: int, vertex_base: int, cycle: int) -> None:
+    def begin_worker(self, worker: int, entry: int, vertex_base: int, cycle: int) -> None:
         """Put one worker at its entry as runall would, with the supervisor about to return to the host."""
         from tile_emu.tile.support import start_worker
 
@@ -214,23 +238,37 @@ class Tile:
         Cycles count from the issue of its first instruction to the cycle after its return took effect. ``trace`` as in
         run_workers; what workers do stands where they were launched.
         """
-        self._tracer = Tracer(self.arrays, self.symbols, self._lines) if trace else None
+        self._tracer = Tracer(self.arrays, self.symbols, self.lines) if trace else None
         arrays = self.arrays
         before = arrays.counters[0].copy()
-        start = self._settle()
-        for register, value in (m or {}).items():
-            arrays.mrf[0, layout.SUPERVISOR, register] = value & 0xFFFFFFFF
-        arrays.mrf[0, layout.SUPERVISOR, 10] = layout.RETURN_ADDRESS
-        arrays.sup[0, layout.CYCLE] = start
-        arrays.progress[0, layout.SUPERVISOR, layout.PC] = self._address(entry)
+        start = self.begin_supervisor(entry, m or {})
         used = self._finish(before, Status.RETURNED)
         turns = [int(t) for t in arrays.progress[0, : layout.WORKERS, layout.TURNS]]
         instructions = int(used[layout.COUNT_INSTRUCTIONS] + used[layout.COUNT_SUPERVISOR])
         return Run(int(arrays.sup[0, layout.CYCLE]) - start, turns, instructions, self._entries())
 
+    def begin_supervisor(self, entry: str | int, m: Mapping[int, int]) -> int:
+        """Put the supervisor at the entry of a function that returns to the host; the cycle at which it starts."""
+        arrays = self.arrays
+        start = self.settle()
+        for register, value in m.items():
+            arrays.mrf[0, layout.SUPERVISOR, register] = value & 0xFFFFFFFF
+        arrays.mrf[0, layout.SUPERVISOR, 10] = layout.RETURN_ADDRESS
+        arrays.sup[0, layout.CYCLE] = start
+        arrays.progress[0, layout.SUPERVISOR, layout.PC] = self._address(entry)
+        return start
+
     def set_worker_base(self, worker: int, address: int) -> None:
         """Scratch area handed to a worker as $m12."""
         self.arrays.scsr[0, S_WORKER0_BASE + worker] = address
+
+
+def chosen_workers(workers: Sequence[int] | None) -> list[int]:
+    """Worker numbers in order, all six for None. Raises UsageError."""
+    chosen = sorted(set(range(layout.WORKERS) if workers is None else workers))
+    if not chosen or chosen[0] < 0 or chosen[-1] >= layout.WORKERS:
+        raise UsageError(f"workers must be among 0..{layout.WORKERS - 1}")
+    return chosen
 
 
 __all__ = ["Run", "Tile"]

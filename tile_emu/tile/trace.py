@@ -39,7 +39,7 @@ def turns_by_line(entries: Iterable[TraceEntry]) -> list[tuple[str, int]]:
     return Counter(entry.line or entry.place for entry in entries).most_common()
 
 
-def _registers(arrays: TileArrays, context: int) -> dict[str, int]:
+def registers_of(arrays: TileArrays, context: int) -> dict[str, int]:
     """Everything a trace watches of a context, by printed name; accumulators as f32 patterns."""
     values = {f"$m{i}": int(arrays.mrf[0, context, i]) for i in range(layout.MRF_WRITABLE)}
     if context != layout.SUPERVISOR:
@@ -51,13 +51,13 @@ def _registers(arrays: TileArrays, context: int) -> dict[str, int]:
     return values
 
 
-def _next_context(arrays: TileArrays) -> int:
+def next_context(arrays: TileArrays) -> int:
     """The context whose instruction comes next: a launched worker runs to its end before the supervisor goes on."""
     launched = int(arrays.sup[0, layout.LAUNCH_NEXT])
     return launched if launched >= 0 else layout.SUPERVISOR
 
 
-def _cycle(arrays: TileArrays, context: int) -> int:
+def cycle_of(arrays: TileArrays, context: int) -> int:
     if context == layout.SUPERVISOR:
         return int(arrays.sup[0, layout.CYCLE])
     own = arrays.progress[0, context]
@@ -82,28 +82,31 @@ class Tracer:
 
     def _steps(self) -> Iterator[int]:
         arrays, tile = self._arrays, np.zeros(1, np.int64)
+        inspection = arrays.inspected()
         while True:
-            context = _next_context(arrays)
+            context = next_context(arrays)
             address = int(arrays.progress[0, context, layout.PC])
-            cycle = _cycle(arrays, context)
-            text = self._text(context, address)
-            before = _registers(arrays, context)
-            arrays.counters[0, layout.STEPS_LEFT] = 1
-            status = int(run_tiles(arrays, tile, stepping=True)[0])
-            if arrays.counters[0, layout.STEPS_LEFT] == 0:
-                after = _registers(arrays, context)
+            cycle = cycle_of(arrays, context)
+            text, _ = text_at(arrays, context, address)
+            before = registers_of(arrays, context)
+            inspection.allow(1)
+            status = int(run_tiles(arrays, tile, instrumented=True)[0])
+            if inspection.steps_left == 0:
+                after = registers_of(arrays, context)
                 changes = tuple(f"{n} {v:#x} -> {after[n]:#x}" for n, v in before.items() if after[n] != v)
                 place = symbol_at(self._symbols, address)
                 line = self._lines.get(address, "")
                 self.entries.append(TraceEntry(context_name(context), cycle, address, place, line, text, changes))
             yield status
 
-    def _text(self, context: int, address: int) -> str:
-        from tile_emu.asm import disassemble_one
 
-        offset = address - self._arrays.chip.memory.base
-        if offset & 3 or not 0 <= offset < self._arrays.executable:
-            return ""
-        words = self._arrays.memory[0, offset : offset + 8].view("<u4").tolist()
-        mode = "supervisor" if context == layout.SUPERVISOR else "worker"
-        return disassemble_one(words, 0, mode, base=address)[0]
+def text_at(arrays: TileArrays, context: int, address: int) -> tuple[str, int]:
+    """Disassembly of a single tile's memory as the context would execute it, and its bytes; empty outside code."""
+    from tile_emu.asm import disassemble_one
+
+    offset = address - arrays.chip.memory.base
+    if offset & 3 or not 0 <= offset < arrays.executable:
+        return "", 4
+    words = arrays.memory[0, offset : offset + 8].view("<u4").tolist()
+    mode = "supervisor" if context == layout.SUPERVISOR else "worker"
+    return disassemble_one(words, 0, mode, base=address)

@@ -11,7 +11,7 @@ def rounding_draw(op, csr):
 
 @jit(leaf=True)
 def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own,
-               counters, undo, limit):
+               counters, undo, limit@{, view}@):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
 
     mem8 .. mem64: views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
@@ -51,7 +51,10 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             fetch = False
-@STEP@        size = int64(code[p + U2])
+        size = int64(code[p + U2])
+        @@if stops_before(view, pc - sram_base, size):
+        @@    status = STEPPED
+        @@    break
         next_pc = pc + size
         if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR
@@ -67,13 +70,13 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 do_alu(op, code, p, mrf, arf)
             elif group == LOAD:
                 status, fault_address, t0, w0, t1, w1 = do_load(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
             elif group == PACE:
                 status, fault_address, t0, w0, t1, w1 = do_pace(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
             elif group == STORE:
                 status, fault_address = do_store(
-                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping)
+                    op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
                 fetch = True
             elif group == CONTROL:
                 status, next_pc, _, new_repeat, new_end, ended = do_control(op, code, p, mrf, next_pc, repeat_mask)

@@ -1,0 +1,112 @@
+"""What the instrumented loops work with, for N tiles: steps and stops, watched ranges, the shadow of the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tile_emu.chips import Chip
+from tile_emu.tile import notes
+from tile_emu.tile.sram import allocate_sram
+
+if TYPE_CHECKING:
+    from tile_emu.graph.image import Image
+
+UNLIMITED = 1 << 62
+RANGES = 64  # watched ranges at most
+FINDINGS_KEPT = 64  # different findings kept for each tile; more are only counted
+
+
+class Inspection:
+    """Arrays of the instrumented loops.
+
+    Shapes, N tiles: states int64[N, .]; findings int64[N, kept, .]; written uint8[N, SRAM size]; touched int32[N, SRAM
+    words, 4] (what they hold: notes.py); breakpoints uint8[words of executable memory] and ranges int64[., 3] (first
+    byte offset, end, accesses) hold for every tile. Large ones take memory only where they are touched.
+    """
+
+    def __init__(self, chip: Chip, tiles: int, checking: bool) -> None:
+        memory = chip.memory
+        self.checking = checking
+        self.base = memory.base
+        self.states = np.zeros((tiles, notes.STATE_FIELDS), np.int64)
+        self.findings = np.zeros((tiles, FINDINGS_KEPT, notes.FINDING_FIELDS), np.int64)
+        self.written = allocate_sram(tiles, memory.size)
+        self.touched = allocate_sram(tiles, 4 * memory.size).view(np.int32).reshape(tiles, memory.size // 4, 4)
+        self.breakpoints = np.zeros((memory.interleaved_base - memory.base) // 4, np.uint8)
+        self.ranges = np.zeros((RANGES, 3), np.int64)
+        self.states[:, notes.CHECKING] = checking
+        self.states[:, notes.STEPS_LEFT] = UNLIMITED
+        self.states[:, notes.WANTED_CONTEXT] = -1
+        self.states[:, notes.PHASE] = 1  # 0 is that of words never touched
+
+    @property
+    def views(self) -> tuple[NDArray[Any], ...]:
+        """What the loops take, in the order of notes.view_of."""
+        return self.states, self.findings, self.written, self.touched, self.breakpoints, self.ranges
+
+    # Steps and stops, of tile 0.
+
+    @property
+    def steps_left(self) -> int:
+        return int(self.states[0, notes.STEPS_LEFT])
+
+    def allow(self, steps: int, context: int = -1, resuming: bool = True) -> None:
+        """Let tile 0 execute some instructions, or fewer if it comes before one of ``context``; old stops are over.
+
+        ``resuming``: what would stop it before the very next instruction already did.
+        """
+        state = self.states[0]
+        state[[notes.STOP, notes.RESUMING]] = 0, resuming
+        state[[notes.STEPS_LEFT, notes.WANTED_CONTEXT]] = steps, context
+
+    def free(self) -> None:
+        """No limit and no stops for what runs next."""
+        self.states[:, [notes.STOP, notes.RESUMING]] = 0
+        self.states[:, [notes.STEPS_LEFT, notes.WANTED_CONTEXT]] = UNLIMITED, -1
+
+    def set_ranges(self, ranges: Sequence[tuple[int, int, int]]) -> None:
+        """Watch these ranges (first address, end, accesses)."""
+        self.ranges[: len(ranges)] = np.array(ranges, np.int64).reshape(-1, 3) - [self.base, self.base, 0]
+        self.states[:, notes.RANGES] = len(ranges)
+
+    # What happens outside the loops.
+
+    def start_phase(self) -> None:
+        """The host waited: what follows is in order with what was before."""
+        self.states[:, notes.PHASE] += 1
+        self.states[:, notes.UNWAITED] = 0
+
+    def mark_written(self, tile: int, offset: int, nbytes: int) -> None:
+        """The host wrote bytes at an SRAM offset."""
+        self.written[tile, offset : offset + nbytes] = notes.WRITTEN
+
+    def mark_code(self, tile: int | slice, addresses: Iterable[int] | NDArray[Any]) -> None:
+        """Instruction words lie at these addresses."""
+        offsets = np.asarray(addresses, np.int64) - self.base
+        self.written[tile, (offsets[:, None] + np.arange(4)).ravel()] |= notes.CODE
+
+    def mark_image(self, image: Image) -> None:
+        """A machine's image was loaded: code, rows, vertex states, and what may be read behind variables."""
+        where = image.memory_map
+        for address, words in image.shared:
+            first = address - self.base
+            self.written[: image.tiles, first : first + words.nbytes] = notes.WRITTEN
+        self.mark_code(slice(image.tiles), image.lines.address)
+        sizes = 4 * np.diff(image.segment_start)
+        for tile, address, nbytes in zip(image.segment_tile, image.segment_address, sizes):
+            first = int(address) - self.base
+            code = int(where.program_bytes[tile] + where.row_bytes[tile])
+            self.written[tile, first : first + int(nbytes)] = notes.WRITTEN
+            self.written[tile, first : first + code] |= notes.CODE
+        ends = where.address + where.nbytes
+        for block in np.flatnonzero(where.spare):
+            first, end = int(ends[block] - where.spare[block]) - self.base, int(ends[block]) - self.base
+            self.written[where.tile[block], first:end] = notes.WRITTEN
+
+    def exchange(self, blocks: NDArray[np.int64]) -> None:
+        """An exchange moved these blocks (Delivery.blocks)."""
+        notes.note_exchange(self.views, self.base, blocks)

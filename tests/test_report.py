@@ -149,6 +149,17 @@ def test_roofline() -> None:
     assert roof.limit == "the AMP units"
 
 
+def test_roofline_without_exchange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = small_report()
+    alone = dataclasses.replace(report.recording, received=0 * report.recording.received)
+    dataclasses.replace(report, recording=alone).save(tmp_path)
+    assert run(["report", str(tmp_path)]) == 0
+    assert "exchange 0.00 B/cycle of 8, no bound" in " ".join(capsys.readouterr().out.split())
+    assert run(["report", str(tmp_path), "--json"]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["roofline"]["macs_per_exchange_byte"] is None and "Infinity" not in text
+
+
 def test_advice_follows_the_numbers() -> None:
     lines = "\n".join(advice(small_report()))
     assert "1,470 of 1,472 tiles run no worker" in lines

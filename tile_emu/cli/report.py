@@ -77,7 +77,7 @@ def report_document(report: Report) -> dict[str, Any]:
     return {
         **report.document,
         "slowest": [s.__dict__ for s in slowest(report)],
-        "roofline": None if roof is None else {**roof.__dict__, "limit": roof.limit},
+        "roofline": None if roof is None else roof.to_dict(),
         "advice": advice(report),
         "missing": sorted(report.recording.missing),
     }
@@ -156,7 +156,8 @@ def _roofline(report: Report) -> Iterable[str]:
         ("SRAM", roof.sram_bytes_per_cycle, roof.macs_per_sram_byte, roof.sram_bound, SRAM_BYTES),
         ("exchange", roof.exchange_bytes_per_cycle, roof.macs_per_exchange_byte, roof.exchange_bound, FABRIC_BYTES),
     ):
-        yield (f"  {name:<8}  {rate:.2f} B/cycle of {most}, {intensity:.2f} MAC/B: allows {bound:.1f} MAC/cycle")
+        allowed = f"{intensity:.2f} MAC/B: allows {bound:.1f} MAC/cycle" if rate else "no bound"
+        yield f"  {name:<8}  {rate:.2f} B/cycle of {most}, {allowed}"
 
 
 def _memory(report: Report) -> Iterable[str]:

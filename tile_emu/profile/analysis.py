@@ -120,6 +120,11 @@ class Roofline:
         """At this many MACs a byte, what the fabric can feed."""
         return self.macs_per_exchange_byte * FABRIC_BYTES
 
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values; None for the intensity of a traffic that there was not."""
+        plain = {name: value if value != float("inf") else None for name, value in self.__dict__.items()}
+        return {**plain, "limit": self.limit}
+
     @property
     def limit(self) -> str:
         """The lowest of the three roofs."""

@@ -169,21 +169,13 @@ def _roof(report: Report) -> str:
     roof = roofline(report)
     if roof is None:
         return ""
-    rows = [
-        ("AMP units", f"{roof.macs_per_cycle:.2f} MAC/cycle", "", f"{roof.peak} MAC/cycle"),
-        (
-            "SRAM",
-            f"{roof.sram_bytes_per_cycle:.2f} B/cycle",
-            f"{roof.macs_per_sram_byte:.2f} MAC/B",
-            f"{roof.sram_bound:.1f} MAC/cycle",
-        ),
-        (
-            "exchange",
-            f"{roof.exchange_bytes_per_cycle:.2f} B/cycle",
-            f"{roof.macs_per_exchange_byte:.2f} MAC/B",
-            f"{roof.exchange_bound:.1f} MAC/cycle",
-        ),
-    ]
+    rows = [("AMP units", f"{roof.macs_per_cycle:.2f} MAC/cycle", "", f"{roof.peak} MAC/cycle")]
+    for name, rate, intensity, bound in (
+        ("SRAM", roof.sram_bytes_per_cycle, roof.macs_per_sram_byte, roof.sram_bound),
+        ("exchange", roof.exchange_bytes_per_cycle, roof.macs_per_exchange_byte, roof.exchange_bound),
+    ):
+        allowed = (f"{intensity:.2f} MAC/B", f"{bound:.1f} MAC/cycle") if rate else ("-", "none")
+        rows.append((name, f"{rate:.2f} B/cycle", *allowed))
     text = f'<p class="soft">An average tile of the chip. The lowest roof is that of {html.escape(roof.limit)}.</p>'
     return "<h3>Roofline</h3>" + text + table(("", "reached", "intensity", "roof"), rows, numeric=(1, 2, 3))
 

@@ -69,13 +69,20 @@ def page_data(report: Report) -> dict[str, Any]:
         "stretches": [asdict(stretch) for stretch in stretches(report)],
         "counters": [_counter(name) for name in _COUNTERS if name not in recording.missing],
         "sampled": sorted({int(tile) for tile in recording.worker_runs[:, 1]}),
-        "slowTile": int(recording.worker_busy.sum(axis=0).argmax()),
+        "firstTile": _first_tile(recording),
         "words": recording.words,
         "arrays": {name: packed(values) for name, values in _arrays(report).items()},
     }
     for name, part in (("sram", _sram(report)), ("listing", _listing(report)), ("traffic", _traffic(report))):
         data[name] = part
     return data
+
+
+def _first_tile(recording: Recording) -> int:
+    """The tile shown at first: the busiest of those whose workers were timed, else of all."""
+    busy = recording.worker_busy.sum(axis=0)
+    timed = np.unique(recording.worker_runs[:, 1])
+    return int(timed[busy[timed].argmax()] if len(timed) else busy.argmax())
 
 
 def _grid(recording: Recording) -> dict[str, int]:

@@ -16,7 +16,7 @@ class Selection {
 }
 
 function start(report) {
-  const selection = new Selection(report.slowTile, report.tiles);
+  const selection = new Selection(report.firstTile, report.tiles);
   const timeline = new Timeline(report, selection);
   const parts = [timeline, new Tiles(report, selection), new Source(report), new Traffic(report), new Memory(report, selection)];
   const field = byId("tile-number");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,8 @@ def test_layers_that_do_not_fit_are_reported(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "does not fit" in out
     assert "do not fit the SRAM of 2 tiles" in out
+    # X, W and the sums of half the outputs: more than 4 MiB where a tile has 624 KiB
+    assert re.search(r"has 4,\d\d\d KiB of data on a tile and lacks [34],\d\d\d KiB", out)
     assert "1 of 2 layers right" in out
 
 

@@ -17,7 +17,7 @@ from kernels.contraction.problem import Contraction
 from kernels.contraction.run import ContractionResult
 from kernels.convolution import Convolution, run_pass
 from kernels.convolution.geometry import contractions
-from kernels.matmul import OPERAND_DTYPE, matmul, matmul_choices
+from kernels.matmul import OPERAND_DTYPE, RESULT_DTYPE, matmul, matmul_choices
 from kernels.networks.job import Job, operand_shapes
 from kernels.networks.layers import ConvolutionLayer, MatmulLayer
 from kernels.outcome import run_document
@@ -41,13 +41,13 @@ class LayerRun:
 
 
 def draw_operands(job: Job, given: Mapping[str, Array] | None = None) -> Operands:
-    """Operands rounded to the job's dtype: the ``given`` ones, the others standard normal by the job's seed.
+    """Operands rounded to the job's dtype, a bias to that of the partial sums.
 
+    The ``given`` ones are taken, the others are standard normal by the job's seed.
     Raises UsageError for a given operand that the pass does not have, that has another shape, or whose values are
     beyond the dtype's range.
     """
     shapes = operand_shapes(job)
-    kind = OPERAND_DTYPE[job.dtype]
     for name in given or {}:
         if name not in shapes:
             raise UsageError(f"{job.name}, pass {job.direction}, has no operand '{name}': {', '.join(shapes)}")
@@ -59,6 +59,7 @@ def draw_operands(job: Job, given: Mapping[str, Array] | None = None) -> Operand
             array = np.asarray(given[name])
             if array.shape != shape:
                 raise UsageError(f"operand '{name}' of {job.name} has shape {array.shape}, expected {shape}")
+        kind = (RESULT_DTYPE if name == "bias" else OPERAND_DTYPE)[job.dtype]
         with np.errstate(over="ignore"):
             operands[name] = np.ascontiguousarray(array, dtype=kind)
         if not np.isfinite(operands[name]).all():

@@ -107,8 +107,8 @@ def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
     return positions, units, halo, own
 
 
-def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates | None:
-    """Candidates that fit the SRAM, or None."""
+def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates:
+    """Candidates that fit the SRAM. Raises OutOfTileMemory if there are none."""
     out_total, k_total = ceil_div(shape.outputs, codelet.outputs), ceil_div(shape.inputs, codelet.inputs)
     splits = _grid((shape.groups, k_total, out_total, shape.rows, shape.columns, shape.images), tiles)
     positions, units, halo, own = _field_blocks(shape, splits)
@@ -142,7 +142,15 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     steps = np.where((x_row == 0) & (w_row == 0), 1, ceil_div(block_k, np.maximum(step_groups, 1)))
     fits &= steps <= k_total // ks  # no step without a K group, in any part
     if not fits.any():
-        return None
+        # by how much every candidate misses the tighter of the rooms, even in steps of one K group
+        lacking = np.maximum(np.maximum(per_group - room, w_row * K_GROUP_BYTES - upper), -low)
+        at = int(np.argmin(lacking))
+        size = (memory.size - room[at] - CODE_BYTES - reserve + per_group[at]) / 1024
+        raise OutOfTileMemory(
+            f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {tiles} tiles of {chip.name}: the closest of "
+            f"{len(lacking):,} divisions, into {splits[:, at].prod()} parts, has {size:,.0f} KiB of data on a tile and "
+            f"lacks {max(int(lacking[at]), 1024) / 1024:,.0f} KiB"
+        )
     steps = steps[fits]
     sram = fixed[fits] + per_group[fits] * ceil_div(block_k[fits], steps)
     return _Candidates(
@@ -257,8 +265,6 @@ def search(shape: Shape, where: Chip, most: int, reserve: int, best: int) -> lis
     """The ``best`` cheapest plans for at most ``most`` tiles, worked out anew. Raises OutOfTileMemory."""
     codelet = matmul_codelet(shape.dtype, where)
     found = _candidates(shape, codelet, where, most, reserve)
-    if found is None:
-        raise OutOfTileMemory(f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {most} tiles of {where.name}")
     plans = []
     for partners in PARTNERS:
         parts = _costs(shape, codelet, where, found, partners)

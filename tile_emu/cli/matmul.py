@@ -21,6 +21,7 @@ from tile_emu.profile.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from kernels.check import Check
+    from kernels.contraction.run import ContractionResult
 
 # dtype of the operands as the chip holds them
 DTYPES: dict[str, type[np.floating[Any]]] = {"f16": np.float16, "f16f32": np.float16, "f32": np.float32}
@@ -142,54 +143,19 @@ def run_matmul(options: Options) -> bool:
     """
     if options.dtype not in DTYPES:
         raise UsageError(f"unknown dtype '{options.dtype}': choose one of {', '.join(DTYPES)}")
-    chip = load_chip(options.chip)
+    load_chip(options.chip)
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads {options.threads}: it must be at least 1")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: it must not be negative")
-    a, b, bias, both_random = operands(options)
-    form, (m, k), n = options.form, a.shape[-2:], b.shape[-1]
+    given = operands(options)
     if options.out:
         require_writable(options.out)
     if options.report:
         require_writable(options.report, directory=True)
-
     with Progress() as progress:
         progress("starting")
-        from kernels.check import Finish, check_matmul
-        from kernels.matmul import matmul
-        from kernels.outcome import run_document
-
-        progress.watch_compiler()
-        began = time.perf_counter()
-        result = matmul(
-            a,
-            b,
-            dtype=options.dtype,
-            chip=chip.name,
-            threads=options.threads,
-            progress=progress,
-            bias=bias,
-            activation=form.activation,
-            out=form.result,
-            check=options.check,
-        )
-        wall = time.perf_counter() - began
-        progress("checking against float64")
-        splits = int(result.plan.k_splits)
-        finish = Finish(bias, form.activation, form.result)
-        check = check_matmul(a, b, result.out, options.dtype, k_splits=splits, random_signs=both_random, finish=finish)
-        summary = summarise(
-            result.recording,
-            useful_macs=form.batch * m * k * n,
-            dtype=options.dtype,
-            sram_bytes=result.sram_bytes,
-        )
-        head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
-        head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
-        document = run_document(head, summary, check, wall, result.plan)
-        if result.findings is not None:
-            document["findings"] = result.findings.to_dict()
+        result, summary, check, document = _measured(options, *given, progress)
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, result.out)
@@ -203,6 +169,43 @@ def run_matmul(options: Options) -> bool:
         if result.findings is not None:
             print("\n".join(["", *result.findings.lines()]))
     return check.ok and not result.findings
+
+
+def _measured(
+    options: Options, a: Matrix, b: Matrix, bias: Matrix | None, both_random: bool, progress: Progress
+) -> tuple[ContractionResult, Summary, Check, dict[str, Any]]:
+    """The kernel's result with its figures, check and JSON object."""
+    from kernels.check import Finish, check_matmul
+    from kernels.matmul import matmul
+    from kernels.outcome import run_document
+
+    progress.watch_compiler()
+    form, (m, k), n = options.form, a.shape[-2:], b.shape[-1]
+    finish: dict[str, Any] = {"bias": bias, "activation": form.activation, "out": form.result}
+    began = time.perf_counter()
+    result = matmul(
+        a,
+        b,
+        dtype=options.dtype,
+        chip=options.chip,
+        threads=options.threads,
+        progress=progress,
+        check=options.check,
+        **finish,
+    )
+    wall = time.perf_counter() - began
+    progress("checking against float64")
+    splits, signs = int(result.plan.k_splits), both_random
+    after = Finish(**finish)
+    check = check_matmul(a, b, result.out, options.dtype, k_splits=splits, random_signs=signs, finish=after)
+    macs = form.batch * m * k * n
+    summary = summarise(result.recording, useful_macs=macs, dtype=options.dtype, sram_bytes=result.sram_bytes)
+    head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
+    head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
+    document = run_document(head, summary, check, wall, result.plan)
+    if result.findings is not None:
+        document["findings"] = result.findings.to_dict()
+    return result, summary, check, document
 
 
 def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:

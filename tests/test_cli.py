@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 
 from tests.recordings import small_recording
 from tile_emu.cli.entry import run
+from tile_emu.cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,7 +70,8 @@ SMALL = ("--m", 8, "--k", 16, "--n", 4)
 # --- what a run prints and writes ---
 
 
-def test_text_report(kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_report(kernel: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Progress.__init__.__kwdefaults__, "quiet_seconds", 60.0)  # however slow the computer is
     assert matmul(*SMALL) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -353,7 +356,7 @@ def test_interrupt_leaves_no_files(tmp_path: Path) -> None:
     assert process.returncode == 130
     lines = err.splitlines()
     assert lines[-1] == "tile-emu: interrupted"
-    assert [line.split("  ")[-1] for line in lines[:-1]] == ["sleeping"]
+    assert [line.split("  ")[-1] for line in lines[:-1]][-1:] == ["sleeping"]  # a slow computer tells of more stages
     assert list(tmp_path.iterdir()) == []
 
 
@@ -390,26 +393,26 @@ class Screen:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress(terminal: bool) -> None:
-    from tile_emu.cli.progress import Progress
-
     screen: Any = Screen(terminal)
     with Progress(screen) as progress:
         progress("quick")
     assert screen.text == ""
     with Progress(screen, quiet_seconds=0.01) as progress:
         progress("slow", 0.5)
-        time.sleep(0.2)
+        until = time.monotonic() + 20
+        while "slow" not in screen.text and time.monotonic() < until:
+            time.sleep(0.05)
     if terminal:
         assert "slow 50 %" in screen.text
         assert screen.text.endswith("\r\x1b[2K")
     else:
-        assert screen.text == "  0.0 s  slow\n"
+        assert re.fullmatch(r" *\d+\.\d s  slow\n", screen.text)
 
 
 def test_progress_tells_compilation_from_calls() -> None:
     import numba
 
-    from tile_emu.cli.progress import COMPILING, Progress
+    from tile_emu.cli.progress import COMPILING
 
     @numba.njit
     def twice(x: int) -> int:

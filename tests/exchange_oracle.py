@@ -122,6 +122,8 @@ class Receiver:
 
     def apply(self, c: int, settings: list[tuple[str, int]], partner: Receiver | None) -> None:
         for kind, v in settings:
+            if kind.startswith("mux"):
+                v &= 0x7FF  # 11 bits are used
             if kind == "mux":
                 self.mux[c] = v
             elif kind == "pointer":

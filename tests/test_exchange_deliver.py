@@ -128,7 +128,7 @@ REFUSED = [
     ),
     (
         {10: SENDER, 700: [*RECEIVER, (SEND, 90, TO + 16, 1, 1)]},
-        "tile 700 sends 1 words from 0x4e010 at cycle 90 and stores 5 words of tile 10 at 0x4e000 at cycle 86 over",
+        "tile 700 sends the word at 0x4e010 at cycle 90, 0 after it stores one of tile 10 there at cycle 90: sent on",
     ),
 ]
 

@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip, load_chip
+from tile_emu.chips.elements import PREFETCH
 from tile_emu.errors import IllegalExchange, TileEmuError, TileFault, UsageError
 from tile_emu.exchange.deliver import deliver
+from tile_emu.exchange.elements import RowSpans
 from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
 from tile_emu.tile import layout
@@ -213,7 +215,8 @@ class Machine:
         count = sup[:, layout.LOG_COUNT].astype(np.int32)
         name_of = self.image.name_at if self.image is not None else None
         try:
-            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of)
+            spans = self._row_spans(phase)
+            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of, spans)
         except IllegalExchange as error:
             raise IllegalExchange(f"exchange '{name}': {error}") from None
         if arrays.inspection is not None:
@@ -225,15 +228,22 @@ class Machine:
         record.send_cycles[phase], record.receive_cycles[phase] = moved.send_cycles, moved.receive_cycles
         record.exchange_busy[phase] = moved.busy_cycles
 
+    def _row_spans(self, phase: int) -> RowSpans:
+        """Where the rows of an exchange and what is fetched ahead of them lie."""
+        assert self.image is not None
+        begin, end = self.image.memory_map.row_span(phase)
+        return RowSpans(begin, np.where(end > 0, end + PREFETCH, 0))
+
     def _check_rows_outlast(self, name: str, last_store: NDArray[np.int32], release: int) -> None:
-        """A tile may not look at memory or leave for good while words still arrive (exchange rules R8, R12)."""
-        early = np.flatnonzero(self.arrays.sup[:, layout.CYCLE] - release <= last_store)
+        """A row drains before it returns (exchange rule R8). No worker runs: a barrier waits for them (R12)."""
+        end = self.arrays.sup[:, layout.ROW_END] - release - self.chip.timing.supervisor.taken_branch
+        drain = self.chip.exchange.drain
+        early = np.flatnonzero((last_store >= 0) & (end < last_store + drain))
         if len(early):
             tile = int(early[0])
-            went_on = int(self.arrays.sup[tile, layout.CYCLE]) - release
             raise IllegalExchange(
-                f"exchange '{name}': tile {tile} goes on at event {went_on} but a word still arrives at event "
-                f"{last_store[tile]}: its row must last longer"
+                f"exchange '{name}': the row of tile {tile} ends at event {end[tile]}, its last word is stored at "
+                f"event {last_store[tile]}: it must last {drain} events longer than that, to drain"
             )
 
     def _wrote_code(self, received: NDArray[np.int64], pointer: NDArray[np.int32]) -> Any:

@@ -26,7 +26,7 @@ _PARTNER = 2  # bit of the physical id that tells the tiles of a pair apart
 WIDE = 4  # sctl bit of 64-bit items
 
 # Outcomes of the kernels: (code, tile, event, value).
-FINE, BACKWARDS, TWICE, NO_TILE, LANE, WIDTH, AT_ONCE, FORMAT, LEFT_ON = range(9)
+FINE, BACKWARDS, TWICE, NO_TILE, LANE, WIDTH, AT_ONCE, FORMAT, LEFT_ON, TOGETHER = range(10)
 
 # Rows of the block table, int64[8, n]; PER_EVENT: words stored per event, 1 or 2.
 DEST, TO, WORDS, SOURCE, FROM, SENT_AT, STORED_AT, PER_EVENT = range(8)
@@ -61,6 +61,25 @@ def separate(log, log_count, bounds, parts):  # type: ignore[no-untyped-def]
             for column in range(4):
                 part[column, at[kind]] = log[tile, i, column + 1]
             at[kind] += 1
+
+
+@jit
+def check_together(log, log_count):  # type: ignore[no-untyped-def]
+    """Of the settings of a tile only mux and pointer may be made at one event (exchange rules R1 and R18)."""
+    alone = 1 << layout.MUXPAIR | 1 << layout.FORMAT
+    for tile in range(log_count.size):
+        event, kinds = np.int64(-1), np.int64(0)
+        for i in range(log_count[tile]):
+            kind = np.int64(log[tile, i, 0])
+            if kind == layout.SEND:
+                continue
+            if log[tile, i, 1] != event:
+                event, kinds = np.int64(log[tile, i, 1]), np.int64(0)
+            twice = kinds >> kind & 1
+            kinds |= np.int64(1) << kind
+            if twice or (kinds & alone and kinds & (kinds - 1)):
+                return TOGETHER, tile, event, kinds
+    return FINE, 0, np.int64(0), np.int64(0)
 
 
 @jit

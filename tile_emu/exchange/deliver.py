@@ -8,7 +8,6 @@ stored like any other, and found by comparison with what was intended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +18,10 @@ from tile_emu.chips.topology import logical_ids, physical_ids
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange import arrivals
 from tile_emu.exchange.arrivals import DEST, FROM, PER_EVENT, SENT_AT, SOURCE, STORED_AT, TO, WORDS
-from tile_emu.exchange.check import ADDRESS_BITS, overlap
 from tile_emu.exchange.compare import BlockWords, Sends, explain
+from tile_emu.exchange.elements import Namer, RowSpans, check_elements
 from tile_emu.exchange.fabric import sample_to_store
+from tile_emu.exchange.forwarding import check_forwarding, copy_blocks, copy_in_order
 from tile_emu.exchange.transfers import I32, I64, Transfers
 from tile_emu.jit import jit
 
@@ -45,16 +45,6 @@ class Delivery:
     blocks: I64
 
 
-@jit
-def _copy(memory, base, block):  # type: ignore[no-untyped-def]
-    """Copy every block; memory as uint32[tiles, words]. Nothing stored is also sent, so the order does not matter."""
-    for b in range(block.shape[1]):
-        d, s = block[0, b], block[3, b]
-        to, at = (block[1, b] - base) >> 2, (block[4, b] - base) >> 2
-        for k in range(block[2, b]):
-            memory[d, to + k] = memory[s, at + k]
-
-
 def deliver(
     chip: Chip,
     memory: NDArray[np.uint8],
@@ -63,22 +53,28 @@ def deliver(
     mux: I32,
     pointer: I32,
     intended: Transfers | None,
-    name_of: Callable[[int, int], str] | None = None,
+    name_of: Namer | None = None,
+    rows: RowSpans | None = None,
 ) -> Delivery:
     """Move the words of one exchange in ``memory`` (uint8[tiles, chip.memory.size], byte 0 at chip.memory.base).
 
     ``log`` and ``log_count`` are what the rows of all tiles did (see log.py). ``mux`` and ``pointer`` (int32[tiles],
     pointer in bytes) hold the values in force before the exchange and are updated to those after it. ``name_of`` may
-    name what lies at (tile, byte address) in messages.
+    name what lies at (tile, byte address) in messages. ``rows`` says where the tiles' rows lie, for the check of SRAM
+    elements, which is left out without.
 
-    Raises IllegalExchange, before anything is stored, if a tile sends twice at once, an address is outside tile memory,
-    a word is both sent and stored over, a mux names no tile, formats and widths do not match, or - with ``intended`` -
-    if any word stored differs from what was meant: both tiles, both cycles and the transfer are named.
+    A word may be stored and then sent on, if enough events lie between (forwarding.py); the copies of ``intended`` all
+    read what was there before. Raises IllegalExchange, before anything is stored, if a tile sends twice at once, sets
+    what no instruction sets together, an address is outside tile memory, SRAM elements conflict, a word is sent on too
+    soon, a tile or pair is the only one that takes its message, a mux names no tile, formats and widths do not match,
+    or - with ``intended`` - if any word stored differs from what was meant: both tiles, both cycles and the transfer
+    are named.
     """
     tiles = log_count.size
     bounds, parts, outcome = arrivals.read_log(log, log_count)
     _raise(outcome)
     fabric = (physical_ids(chip), logical_ids(chip), sample_to_store(chip))
+    _raise(arrivals.check_together(log, log_count))
     _raise(arrivals.check_sends(fabric, bounds, parts[0]))
     after = np.zeros((2, tiles), dtype=np.int64)
     table, n, outcome = arrivals.find_blocks(fabric, bounds, parts, mux, pointer, after, chip.exchange.neutral_mux)
@@ -86,10 +82,14 @@ def deliver(
     block = table[:, :n]
     sends = Sends.of_log(bounds[0], parts[0])
     _check_memory(chip, block)
-    _check_forwarding(sends, block)
+    _check_own(sends, block)
+    if rows is not None:
+        check_elements(chip, sends, block, rows, name_of)
+    forwarded = check_forwarding(chip, sends, block, before_values=intended is not None, name_of=name_of)
     if intended is not None:
         explain(chip, BlockWords.of_blocks(block), intended, sends, name_of)
-    _copy(memory.view(np.uint32), chip.memory.base, block)
+    copy = copy_in_order if forwarded else copy_blocks
+    copy(memory.view(np.uint32), chip.memory.base, block)
     mux[:], pointer[:] = after
     return _summary(tiles, sends, block)
 
@@ -107,6 +107,8 @@ def _raise(outcome: tuple[int, int, int, int]) -> None:
         arrivals.AT_ONCE: f"stores at cycle {event} what tile {value} sent while the store before is still going on",
         arrivals.FORMAT: f"stores at cycle {event} what tile {value} sent, with another incoming format in force",
         arrivals.LEFT_ON: f"leaves its paired mux or format at {value:#x}, set at cycle {event}",
+        arrivals.TOGETHER: f"makes settings at cycle {event} that no instruction makes together: only mux and pointer "
+        f"may coincide (log kinds {value:#b})",
     }[code]
     raise IllegalExchange(f"tile {tile}: {what}")
 
@@ -128,16 +130,22 @@ def _check_memory(chip: Chip, block: I64) -> None:
             )
 
 
-def _check_forwarding(sends: Sends, block: I64) -> None:
-    live = np.nonzero(sends.sctl & 3)[0]
-    read = (sends.tile[live] << ADDRESS_BITS) + sends.address[live]
-    found = overlap(read, 4 * sends.words[live], (block[DEST] << ADDRESS_BITS) + block[TO], 4 * block[WORDS])
-    if found:
-        run, b = live[found[0]], block[:, found[1]]
+def _check_own(sends: Sends, block: I64) -> None:
+    """A message that its own tile takes, or a 64-bit one that its own pair takes, needs another receiver (R20)."""
+    pair = np.where(block[PER_EVENT] == 2, 1, 0)
+    own = block[DEST] >> pair == block[SOURCE] >> pair
+    if not own.any():
+        return
+    key = (sends.tile << 40) + sends.event
+    run = np.searchsorted(key, (block[SOURCE] << 40) + block[SENT_AT], side="right") - 1
+    taken = np.bincount(run[~own], minlength=key.size)
+    alone = np.flatnonzero(own & (taken[run] == 0))
+    if alone.size:
+        b = block[:, alone[0]]
+        who = "its own pair" if b[PER_EVENT] == 2 else "itself"
         raise IllegalExchange(
-            f"tile {b[DEST]} sends {sends.words[run]} words from {sends.address[run]:#x} at cycle {sends.event[run]} "
-            f"and stores {b[WORDS]} words of tile {b[SOURCE]} at {b[TO]:#x} at cycle {b[STORED_AT]} over them: "
-            "forwarding within one exchange is not supported"
+            f"tile {b[SOURCE]} sends {b[WORDS]} words from {b[FROM]:#x} at cycle {b[SENT_AT]} only to {who}, which the "
+            "fabric cannot: let another tile take them too, or copy them by a codelet"
         )
 
 

@@ -85,6 +85,15 @@ class MemoryMap:
         """i64[tiles]: codelets, supervisor program, rows and vertex states."""
         return self.shared_bytes + self.program_bytes + self.row_bytes + self.state_bytes
 
+    def row_span(self, exchange: int) -> tuple[I64, I64]:
+        """First byte of each tile's row in an exchange and the one past it: i64[tiles] each, 0 = no row."""
+        rows = self.row_address.astype(np.int64)
+        begin = rows[exchange]
+        first = np.where(rows > 0, rows, np.iinfo(np.int64).max).min(axis=0)
+        later = np.where(rows[exchange + 1 :] > 0, rows[exchange + 1 :], np.iinfo(np.int64).max)
+        end = np.minimum(first + self.row_bytes, later.min(axis=0, initial=np.iinfo(np.int64).max))
+        return begin, np.where(begin > 0, end, 0)
+
     def variable_bytes(self) -> I64:
         """i64[tiles]: bytes of all variables."""
         return np.bincount(self.tile, self.nbytes, len(self.program_bytes)).astype(np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Memory
+from tile_emu.chips.elements import element, element_start
 from tile_emu.graph.firstfit import first_fit
 from tile_emu.graph.variables import I32, I64
 
@@ -51,21 +52,6 @@ class _Columns:
     conflict: Bool  # [C, C] columns that may not share an element
     sizes: I64  # [tiles, C] bytes
     shard_offset: I64  # [n] byte offset in its tile's block of the column
-
-
-def element(address: I64, memory: Memory) -> I64:
-    """Number of the SRAM element that holds each address; in region 1 a pair of banks counts as one (exchange 7)."""
-    low = (address - memory.base) // memory.element_bytes
-    split = (memory.interleaved_base - memory.base) // memory.element_bytes
-    high = split + (address - memory.interleaved_base) // (2 * memory.element_bytes)
-    return np.where(address < memory.interleaved_base, low, high)
-
-
-def element_start(number: I64, memory: Memory) -> I64:
-    """First address of each element."""
-    split = (memory.interleaved_base - memory.base) // memory.element_bytes
-    high = memory.interleaved_base + (number - split) * 2 * memory.element_bytes
-    return np.where(number < split, memory.base + number * memory.element_bytes, high)
 
 
 def place(shards: Shards, separated: Bool, source: Bool, dest: Bool, memory: Memory) -> Placement:

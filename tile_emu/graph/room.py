@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tile_emu.chips import Chip
+from tile_emu.chips.elements import PREFETCH, element, element_start
 from tile_emu.errors import OutOfTileMemory
-from tile_emu.graph.placement import Bool, Shards, element, element_start
+from tile_emu.graph.placement import Bool, Shards
 from tile_emu.graph.program import TileLayout
 from tile_emu.graph.variables import I32, I64, Variable
 
-PREFETCH = 64  # bytes a supervisor may fetch past the instruction it executes (isa semantics 4.2)
 LARGEST = 5  # variables named in a message
 
 

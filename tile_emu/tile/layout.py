@@ -55,7 +55,7 @@ PROGRESS_FIELDS = 8
 # Supervisor scheduling state, int64.
 CYCLE = 0  # earliest next issue
 RELEASE = 1  # release of the last barrier
-EXCHANGING = 2  # 1 from a release to the first instruction that could see what arrives
+EXCHANGING = 2  # not 0 from a release to the first instruction that could see what arrives
 LAUNCH_NEXT = 3  # worker to launch next while a runall is under way, else -1
 LAUNCH_CYCLE = 4
 LAUNCH_LAST = 5  # last worker of the launch under way
@@ -66,6 +66,7 @@ SEND_CONTROL = 9
 LOG_COUNT = 10  # entries in the tile's exchange log
 STOPPED_CONTEXT = 11  # context that faulted or needs a page decoded
 ROW_END = 12  # cycle at which the last row was left
+RETURNING = 2  # value of EXCHANGING after an exchange instruction: a branch now belongs to the row
 LAUNCHES_LOGGED = 13  # 1: in compute phases the log takes what every launched worker did, while it has room
 READY = 16  # per MRF slot: first cycle at which it may be read
 SUPERVISOR_FIELDS = 40

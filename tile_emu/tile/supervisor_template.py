@@ -44,7 +44,6 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         fault_address = -1
         status = 0
         waiting = False
-        returning = False
         sup[STOPPED_CONTEXT] = SUPERVISOR
         while True:
             if launching:
@@ -152,10 +151,10 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 # The row lasts to its last exchange instruction and the return after it.
                 if group == SYSTEM:
                     sup[ROW_END] = t
-                    returning = True
-                elif group == CONTROL and returning:
+                    sup[EXCHANGING] = RETURNING
+                elif group == CONTROL and sup[EXCHANGING] == RETURNING:
                     sup[ROW_END] = t
-                    returning = False
+                    sup[EXCHANGING] = 1
             if waiting:
                 break
         own[PC] = pc

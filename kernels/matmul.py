@@ -32,6 +32,7 @@ def matmul(
     out: str | None = None,
     tiles: int | None = None,
     check: bool = False,
+    plan_rank: int = 1,
 ) -> ContractionResult:
     """C = activation(A . B + bias) on an emulated chip.
 
@@ -43,7 +44,8 @@ def matmul(
     the same format and added to them, then ``activation`` applied: none, relu, gelu (tanh form) or tanh, see
     codelets/elementwise.inc. ``out``: format of C, f16 or f32; None: that of the partial sums. ``tiles``: how many may
     be used (None: all). ``progress(stage, share)`` is called at times. With ``check`` the machine looks for
-    errors that the hardware lets pass; the result has its findings.
+    errors that the hardware lets pass; the result has its findings. ``plan_rank`` 2 takes the second
+    cheapest plan, and so on.
     Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
     """
     left, right = _operands(a, b, transpose_a, transpose_b)
@@ -60,7 +62,7 @@ def matmul(
         arrays["bias"] = np.zeros(n) if bias is None else np.asarray(bias)
         if arrays["bias"].shape != (n,):
             raise UsageError(f"bias of shape {arrays['bias'].shape}: expected ({n},)")
-    result = run_contraction(choices, arrays, where, threads, progress, tiles, check)
+    result = run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank)
     return dataclasses.replace(result, out=result.out.reshape(*left.shape[:-1], n))
 
 

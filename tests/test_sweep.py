@@ -30,8 +30,8 @@ from tile_emu.profile.sweeptable import records, sweep_page, write_records
 
 
 def test_changed_chip() -> None:
-    chip = load_chip("bow[clock_hz=2e9,exchange.row_delay=1,macs_per_cycle.f16=128]")
-    assert (chip.clock_hz, chip.exchange.row_delay, chip.macs_per_cycle["f16"]) == (2e9, 1, 128)
+    chip = load_chip("bow[clock_hz=2e9,exchange.row_delay=4,macs_per_cycle.f16=128]")
+    assert (chip.clock_hz, chip.exchange.row_delay, chip.macs_per_cycle["f16"]) == (2e9, 4, 128)
     assert (chip.exchange.store_offset, chip.macs_per_cycle["f32"]) == (52, 16)
     assert load_chip(chip.name) == chip and "2000000000" in chip.name
     assert load_chip("bow").clock_hz == 1.85e9
@@ -39,7 +39,7 @@ def test_changed_chip() -> None:
 
 def test_every_adjustable_figure_exists() -> None:
     for figure in ADJUSTABLE:
-        assert load_chip(f"bow[{figure}=5]").name == f"bow[{figure}=5]"
+        assert load_chip(f"bow[{figure}=6]").name == f"bow[{figure}=6]"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,7 @@ def test_every_adjustable_figure_exists() -> None:
         ("bow[clock_hz=fast]", "not a number"),
         ("bow[tiles=1473]", "has 1472 tiles"),
         ("bow[exchange.drain=1.5]", "a whole number"),
+        ("bow[exchange.row_delay=3]", "an even number"),
         ("bow[clock_hz=-1]", "at least 1"),
         ("cow[clock_hz=1e9]", "unknown chip 'cow'"),
     ],
@@ -293,14 +294,14 @@ SMALL = ("--axis", "m=64,65", "--axis", "k=64", "--axis", "n=64", "--axis", "til
 @pytest.mark.slow
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, page, store = tmp_path / "r.csv", tmp_path / "r.html", tmp_path / "store"
-    more = ("--axis", "exchange.row_delay=2,9", "--store", str(store))
+    more = ("--axis", "exchange.row_delay=2,10", "--store", str(store))
     assert run(["sweep", *SMALL, *more, "-o", str(out), "--html", str(page)]) == 0
     text = capsys.readouterr().out
     assert text.count(" ok") == 4 and "4 points, 0 of them known before" in text
     rows = list(csv.DictReader(out.read_text().splitlines()))
     slow = {row["chip"]: float(row["phases.exchange"]) for row in rows if row["m"] == "64"}
     # Tiles 0 to 3 lie in rows 0 and 1: a longer way to row 1 makes the exchange longer by as much.
-    assert slow["bow[exchange.row_delay=9]"] >= slow["bow[exchange.row_delay=2]"] + 7
+    assert slow["bow[exchange.row_delay=10]"] >= slow["bow[exchange.row_delay=2]"] + 8
     assert run(["sweep", *SMALL, *more]) == 0
     assert "4 points, 4 of them known before" in capsys.readouterr().out
     assert "4 points" in page.read_text()
@@ -316,6 +317,18 @@ def test_command_in_processes_gives_the_same(tmp_path: Path, capsys: pytest.Capt
     parts = ("phases.compute", "phases.exchange", "phases.sync")
     for record in results[0]:
         assert record["cycles"] == sum(record[part] for part in parts)
+
+
+@pytest.mark.slow
+def test_plans_are_an_axis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The third plan predicts no fewer cycles than the first, divides otherwise, and is right as well."""
+    axes = ("--axis", "m=60", "--axis", "k=64", "--axis", "n=200", "--axis", "tiles=5", "--axis", "plan_rank=1,3")
+    assert run(["sweep", *axes, "--store", str(tmp_path), "--json"]) == 0
+    first, third = json.loads(capsys.readouterr().out)
+    parts = [name for name in first if name.startswith("plan.predicted.")]
+    assert parts and sum(first[name] for name in parts) <= sum(third[name] for name in parts)
+    assert any(first[name] != third[name] for name in first if name.startswith("plan."))
+    assert first["check.ok"] and third["check.ok"]
 
 
 def test_points_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

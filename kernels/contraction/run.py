@@ -14,7 +14,7 @@ from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, Contraction
 from kernels.planner.contraction import plan_contraction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import Chip
-from tile_emu.errors import OutOfTileMemory
+from tile_emu.errors import OutOfTileMemory, UsageError
 
 if TYPE_CHECKING:
     from tile_emu.graph.image import Image
@@ -47,21 +47,30 @@ def silent(*_: object) -> None:
 
 
 def plan_and_lower(
-    choices: Sequence[Contraction], chip: Chip, progress: Progress = silent, tiles: int | None = None
+    choices: Sequence[Contraction],
+    chip: Chip,
+    progress: Progress = silent,
+    tiles: int | None = None,
+    plan_rank: int = 1,
 ) -> tuple[ContractionPlan, Image]:
     """The cheapest plan of several ways to put the same problem, whose variables also find a place.
 
-    ``tiles``: how many may be used (None: all). Raises OutOfTileMemory if none does.
+    ``tiles``: how many may be used (None: all). ``plan_rank``: begin with the plan of this rank, 2 the second cheapest.
+    Raises OutOfTileMemory if none does, UsageError if there are not so many plans.
     """
     problem: OutOfTileMemory | None = None
     for reserve in _RESERVES:
         plans = []
         for contraction in choices:
             try:
-                plans.append((plan_contraction(contraction.shape, chip, tiles=tiles, reserve=reserve)[0], contraction))
+                found = plan_contraction(contraction.shape, chip, tiles=tiles, reserve=reserve, best=plan_rank)
+                plans += [(plan, contraction) for plan in found]
             except OutOfTileMemory as error:
                 problem = problem or error
-        for plan, contraction in sorted(plans, key=lambda pair: (pair[0].predicted.total, pair[0].sram_bytes)):
+        if 0 < len(plans) < plan_rank:
+            raise UsageError(f"there are {len(plans)} plans, none of rank {plan_rank}")
+        plans.sort(key=lambda pair: (pair[0].predicted.total, pair[0].sram_bytes))
+        for plan, contraction in plans[plan_rank - 1 :]:
             try:
                 progress("building the graph")
                 return plan, build_graph(contraction, plan).lower(progress)
@@ -84,18 +93,20 @@ def run_contraction(
     progress: Progress | None = None,
     tiles: int | None = None,
     check: bool = False,
+    plan_rank: int = 1,
 ) -> ContractionResult:
     """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
 
     ``arrays`` by the names of the views of x, w and bias; they are rounded to the format that the chip holds them in.
     ``tiles``: how many may be used (None: all). ``progress(stage, share)`` is called at times. ``check``: the machine
-    looks for errors that the hardware lets pass. Raises OutOfTileMemory, and whatever the machine finds wrong.
+    looks for errors that the hardware lets pass. ``plan_rank`` as in plan_and_lower. Raises OutOfTileMemory, and
+    whatever the machine finds wrong.
     """
     from tile_emu.machine import Machine
 
     report = progress if progress is not None else silent
     report("planning")
-    plan, image = plan_and_lower(choices, chip, report, tiles)
+    plan, image = plan_and_lower(choices, chip, report, tiles, plan_rank)
     machine = Machine(chip, image.tiles, threads, check=check)
     report("loading")
     machine.load(image)

@@ -101,11 +101,13 @@ def run_pass(
     bias: NDArray[Any] | None = None,
     relu: bool = False,
     check: bool = False,
+    plan_rank: int = 1,
 ) -> ContractionResult:
     """One pass ("fwd", "bwd-data", "bwd-weights"); ``arrays``: two of x, w, dout, as the pass needs.
 
     ``bias`` [outputs] and ``relu`` follow the sums of a forward pass. ``check``: the machine looks for errors that the
-    hardware lets pass. Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
+    hardware lets pass. ``plan_rank`` 2 takes the second cheapest plan, and so on. Raises UsageError, OutOfTileMemory,
+    and whatever the machine finds wrong.
     """
     where = load_chip(chip) if isinstance(chip, str) else chip
     choices = contractions(conv, which, layout, dtype, matmul_codelet(dtype, where))
@@ -121,7 +123,7 @@ def run_pass(
         ]
         arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
         _require("bias", arrays["bias"].shape, (conv.outputs,))
-    return run_contraction(choices, arrays, where, threads, progress, tiles, check)
+    return run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank)
 
 
 def convolution(

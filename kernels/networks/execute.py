@@ -121,6 +121,7 @@ def _product(
         bias=bias,
         activation=activation,
         tiles=job.tiles,
+        plan_rank=job.plan_rank,
     )
 
     def check(random: bool) -> Check:
@@ -152,6 +153,7 @@ def _convolution(
         threads=threads,
         progress=progress,
         tiles=job.tiles,
+        plan_rank=job.plan_rank,
     )
 
     def check(random: bool) -> Check:

@@ -22,6 +22,7 @@ class Job:
     seed: int = 0
     bare: bool = False
     tiles: int | None = None  # how many may be used; None: all
+    plan_rank: int = 1  # 1: the cheapest plan
 
     def __post_init__(self) -> None:
         if self.direction not in PASSES:
@@ -48,6 +49,7 @@ class Job:
             "chip": self.chip,
             "seed": self.seed,
             "tiles": self.tiles,
+            "plan_rank": self.plan_rank,
         }
 
     def shape(self) -> dict[str, Any]:

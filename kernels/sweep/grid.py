@@ -16,7 +16,10 @@ from tile_emu.errors import UsageError
 MOST_POINTS = 20_000
 
 # Axes that every kernel has, with what stands for them when they are not given.
-COMMON: Mapping[str, Any] = {"dtype": "f16", "chip": "bow", "tiles": None, "pass": "fwd", "seed": 0, "bare": False}
+COMMON: Mapping[str, Any] = {
+    **{"dtype": "f16", "chip": "bow", "tiles": None, "plan_rank": 1},
+    **{"pass": "fwd", "seed": 0, "bare": False},
+}
 REQUIRED = "required"  # stands where an axis must be given
 # Axes of each kernel's own. Any other kernel is a layer, NETWORK.LAYER.
 KERNELS: Mapping[str, Mapping[str, Any]] = {

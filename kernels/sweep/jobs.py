@@ -20,6 +20,7 @@ def job_of(point: Point) -> Job:
         seed=point["seed"],
         bare=point["bare"],
         tiles=point["tiles"],
+        plan_rank=point["plan_rank"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Chips with some figures changed: ``bow[clock_hz=2e9,exchange.row_delay=1]``."""
+"""Chips with some figures changed: ``bow[clock_hz=2e9,exchange.row_delay=4]``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ ADJUSTABLE: Mapping[str, float] = {
     "timing.supervisor.put": 1,
     "timing.supervisor.launch": 1,
     "timing.supervisor.local_sync": 1,
-    "exchange.store_offset": 1,
+    "exchange.store_offset": 2,
     "exchange.row_delay": 0,
     "exchange.drain": 0,
 }
+
+
+# The lanes of a pair of tiles take turns by the parity of these delays (exchange/pairing.py).
+_EVEN = ("exchange.store_offset", "exchange.row_delay")
 
 
 def split_name(name: str) -> tuple[str, dict[str, float]]:
@@ -43,7 +47,7 @@ def split_name(name: str) -> tuple[str, dict[str, float]]:
     for part in filter(None, match[2].split(",")):
         pair = _FIGURE.match(part)
         if pair is None:
-            raise UsageError(f"chip '{name}': write the changed figures as [clock_hz=2e9,exchange.row_delay=1]")
+            raise UsageError(f"chip '{name}': write the changed figures as [clock_hz=2e9,exchange.row_delay=4]")
         figures[pair[1]] = _value(name, pair[1], pair[2])
     return match[1], figures
 
@@ -56,8 +60,9 @@ def _value(name: str, figure: str, text: str) -> float:
     except ValueError:
         raise UsageError(f"chip '{name}': {figure} = '{text}' is not a number") from None
     least = ADJUSTABLE[figure]
-    if not least <= value < 1e15 or (isinstance(least, int) and value != int(value)):
-        kind = "a whole number" if isinstance(least, int) else "a number"
+    odd = figure in _EVEN and value % 2 != 0
+    if not least <= value < 1e15 or (isinstance(least, int) and value != int(value)) or odd:
+        kind = "an even number" if figure in _EVEN else "a whole number" if isinstance(least, int) else "a number"
         raise UsageError(f"chip '{name}': {figure} must be {kind} of at least {least:g}")
     return int(value) if isinstance(least, int) else value
 

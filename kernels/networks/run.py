@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -147,18 +148,19 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_ignore_interrupts)
+    running: dict[Future[Document], int] = {}
     try:
         # The smallest alone: if anything must be compiled, it is compiled once and the others find it.
-        running: dict[Future[Document], int] = {pool.submit(emulate, jobs[-1]): len(jobs) - 1}
+        running[pool.submit(emulate, jobs[-1])] = len(jobs) - 1
         waiting = list(range(len(jobs) - 1))
         while running:
             clock.tell(", ".join(jobs[index].layer.name for index in running.values()))
-            done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 index = running.pop(future)
                 clock.finished(index)
                 yield index, future.result()
-            while done and waiting and len(running) < processes:
+            while waiting and len(running) < processes:
                 index = waiting.pop(0)
                 running[pool.submit(emulate, jobs[index])] = index
         pool.shutdown()
@@ -167,6 +169,11 @@ def _in_processes(
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
+            child.join()
+        # The command line ends without the interpreter's tidying up: give the pool's semaphores back now.
+        running.clear()
+        del pool
+        gc.collect()
         if isinstance(error, BrokenProcessPool):
             message = "a process that emulated a layer died, most likely for lack of memory: try fewer --jobs"
             raise TileEmuError(message) from None

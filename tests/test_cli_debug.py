@@ -132,7 +132,10 @@ class Terminal:
         while text not in self.seen:
             assert time.monotonic() < end, self.seen
             if select.select([self.master], [], [], 1.0)[0]:
-                self.seen += os.read(self.master, 4096).decode()
+                try:
+                    self.seen += os.read(self.master, 4096).decode()
+                except OSError:  # the process has gone
+                    raise AssertionError(f"no '{text}' in what followed: {self.seen!r}") from None
             elif again is not None:
                 again()
         before, _, self.seen = self.seen.partition(text)

@@ -142,7 +142,7 @@ class Terminal:
         return before + text
 
     def interrupt(self) -> None:
-        """What Ctrl-C sends. It goes unnoticed between the prompt's last letter and the wait for a key: send it again."""
+        """What Ctrl-C sends. Between the end of the prompt and the wait for a key nobody notices: send it again."""
         self.process.send_signal(signal.SIGINT)
 
     def close(self) -> int:

@@ -216,7 +216,7 @@ class Machine:
         name_of = self.image.name_at if self.image is not None else None
         try:
             spans = self._row_spans(phase)
-            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of, spans)
+            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of, spans, pool.map)
         except IllegalExchange as error:
             raise IllegalExchange(f"exchange '{name}': {error}") from None
         if arrays.inspection is not None:

@@ -21,7 +21,7 @@ from tile_emu.exchange.arrivals import DEST, FROM, PER_EVENT, SENT_AT, SOURCE, S
 from tile_emu.exchange.compare import BlockWords, Sends, explain
 from tile_emu.exchange.elements import Namer, RowSpans, check_elements
 from tile_emu.exchange.fabric import sample_to_store
-from tile_emu.exchange.forwarding import check_forwarding, copy_blocks, copy_in_order
+from tile_emu.exchange.forwarding import Run, check_forwarding, copy_blocks, copy_in_order
 from tile_emu.exchange.transfers import I32, I64, Transfers
 from tile_emu.jit import jit
 
@@ -55,13 +55,14 @@ def deliver(
     intended: Transfers | None,
     name_of: Namer | None = None,
     rows: RowSpans | None = None,
+    run: Run = map,
 ) -> Delivery:
     """Move the words of one exchange in ``memory`` (uint8[tiles, chip.memory.size], byte 0 at chip.memory.base).
 
     ``log`` and ``log_count`` are what the rows of all tiles did (see log.py). ``mux`` and ``pointer`` (int32[tiles],
     pointer in bytes) hold the values in force before the exchange and are updated to those after it. ``name_of`` may
     name what lies at (tile, byte address) in messages. ``rows`` says where the tiles' rows lie, for the check of SRAM
-    elements, which is left out without.
+    elements, which is left out without. ``run`` may be a pool's ``map``, to copy on several threads.
 
     A word may be stored and then sent on, if enough events lie between (forwarding.py); the copies of ``intended`` all
     read what was there before. Raises IllegalExchange, before anything is stored, if a tile sends twice at once, sets
@@ -88,8 +89,10 @@ def deliver(
     forwarded = check_forwarding(chip, sends, block, before_values=intended is not None, name_of=name_of)
     if intended is not None:
         explain(chip, BlockWords.of_blocks(block), intended, sends, name_of)
-    copy = copy_in_order if forwarded else copy_blocks
-    copy(memory.view(np.uint32), chip.memory.base, block)
+    if forwarded:
+        copy_in_order(memory, chip.memory.base, block)
+    else:
+        copy_blocks(memory, chip.memory.base, block, run)
     mux[:], pointer[:] = after
     return _summary(tiles, sends, block)
 

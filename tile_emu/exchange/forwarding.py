@@ -6,7 +6,11 @@ outlast its last store reads the new one (exchange rule R19; inferred). In betwe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
@@ -16,6 +20,9 @@ from tile_emu.exchange.compare import Sends
 from tile_emu.exchange.elements import Namer
 from tile_emu.exchange.transfers import I64
 from tile_emu.jit import jit
+
+Run = Callable[..., Any]  # as map: a function for each of some arguments, maybe at the same time
+_SHARES = 16  # into which the words to copy are divided
 
 
 def check_forwarding(chip: Chip, sends: Sends, block: I64, before_values: bool, name_of: Namer | None) -> bool:
@@ -59,24 +66,39 @@ def _words(key: I64, words: I64, event: I64, per_event: I64) -> tuple[I64, I64, 
 
 
 @jit
-def copy_blocks(memory, base, block):  # type: ignore[no-untyped-def]
-    """Copy every block; memory as uint32[tiles, words]. Nothing stored is also sent, so the order does not matter."""
-    for b in range(block.shape[1]):
-        d, s = block[0, b], block[3, b]
+def _copy(memory, pairs, base, block, first, last):  # type: ignore[no-untyped-def]
+    """Copy blocks first..last, two words at a time where that is aligned."""
+    for b in range(first, last):
+        d, s, words = block[0, b], block[3, b], block[2, b]
         to, at = (block[1, b] - base) >> 2, (block[4, b] - base) >> 2
-        for k in range(block[2, b]):
+        done = 0
+        if (to | at) & 1 == 0:
+            for k in range(words >> 1):
+                pairs[d, (to >> 1) + k] = pairs[s, (at >> 1) + k]
+            done = words & ~1
+        for k in range(done, words):
             memory[d, to + k] = memory[s, at + k]
 
 
-def copy_in_order(memory: np.ndarray, base: int, block: I64) -> None:  # type: ignore[type-arg]
-    """Copy word by word as the events go; memory as uint32[tiles, words]."""
+def copy_blocks(memory: NDArray[np.uint8], base: int, block: I64, run: Run = map) -> None:
+    """Copy every block. Nothing stored is also sent, so only the order of the stores of a tile matters."""
+    share = max(int(block[WORDS].sum()) // _SHARES, 1)
+    tile_ends = np.flatnonzero(np.diff(block[DEST], append=-1)) + 1
+    part = np.cumsum(block[WORDS])[tile_ends - 1] // share
+    cuts = tile_ends[np.flatnonzero(np.diff(part, append=-1))].tolist()
+    words, pairs = memory.view(np.uint32), memory.view(np.uint64)
+    list(run(lambda span: _copy(words, pairs, base, block, *span), zip([0, *cuts], cuts)))
+
+
+def copy_in_order(memory: NDArray[np.uint8], base: int, block: I64) -> None:
+    """Copy word by word as the events go."""
     words, per_event = block[WORDS], block[PER_EVENT]
     source, sent_at, _ = _words(block[FROM], words, block[SENT_AT], per_event)
     dest, stored_at, owner = _words(block[TO], words, block[STORED_AT], per_event)
     value = np.zeros(owner.size, dtype=np.uint32)
     by_read, by_write = np.argsort(sent_at, kind="stable"), np.argsort(stored_at, kind="stable")
     places = (block[SOURCE][owner], (source - base) >> 2, block[DEST][owner], (dest - base) >> 2)
-    _in_order(memory, *places, sent_at, stored_at, by_read, by_write, value)
+    _in_order(memory.view(np.uint32), *places, sent_at, stored_at, by_read, by_write, value)
 
 
 @jit

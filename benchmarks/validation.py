@@ -68,7 +68,7 @@ def prediction_table(rows: Sequence[Prediction]) -> list[str]:
 
 def validate_planner(chip: str, patterns: Sequence[str], processes: int) -> bool:
     """Emulate the layers of ResNet-50 and BERT (known ones from the result cache) and print the table."""
-    jobs = []
+    kept: list[tuple[Job, str]] = []
     for network, sizes, directions in (
         ("resnet50", Sizes(batch=1), ("fwd",)),
         ("resnet50", Sizes(batch=4), ("fwd", "bwd-data", "bwd-weights")),
@@ -77,9 +77,10 @@ def validate_planner(chip: str, patterns: Sequence[str], processes: int) -> bool
     ):
         table = load_network(network, sizes)
         for direction in directions:
-            jobs += [Job(table.name, layer, direction, "f16", chip) for layer in table.layers]
-    names = [f"{job.name}, {job.direction}, batch {job.layer.batch}" for job in jobs]
-    kept = [(job, name) for job, name in zip(jobs, names) if not patterns or any(p in name for p in patterns)]
+            for layer in table.layers:
+                name = f"{table.name}.{layer.name}, {direction}, batch {sizes.batch}"
+                if not patterns or any(pattern in name for pattern in patterns):
+                    kept.append((Job(table.name, layer, direction, "f16", chip), name))
     with Progress() as progress:
         cache = ResultCache()
         documents = run_layers([job for job, _ in kept], processes=processes, cache=cache, progress=progress)

@@ -100,6 +100,49 @@ def matmul_codelet(dtype: str, chip: Chip) -> MatmulCodelet:
     return _MATMUL[dtype, chip.amp_sets]
 
 
+_SLIC_RECORD = ("x", "out", "pairs")
+SLIC_COLUMNS = 4  # of a window
+
+
+@dataclass(frozen=True)
+class SlicCodelet:
+    """The slim convolution codelet: windows of SLIC_COLUMNS columns, few inputs and outputs, no K groups.
+
+    C[position][output] = sum over windows, columns, inputs of x[position + column][input] w[column][output][input].
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    out_bytes: int
+    first_turns: int  # worker turns beyond n of the first launch
+    next_turns: int
+    weight_cycles: int
+    max_positions: int = 2 * 4095  # per worker
+    chunks: int = 1
+    unit_bytes: int = 8  # of X per position, of W per output
+    grain: int = 2  # positions of a worker come in pairs
+
+    def zero(self, planes: int) -> Codelet:
+        """The codelet for ``planes`` windows."""
+        later = tuple(plane_field(plane, worker) for plane in range(1, planes) for worker in range(WORKERS))
+        fields = (*worker_records(_SLIC_RECORD), "weights", "later", *later)
+        return Codelet(self.name, HERE / f"{self.name}.S", self.name, fields, "windows of few channels")
+
+    @property
+    def position_bytes(self) -> int:
+        """Bytes of OUT per position."""
+        return 8 * self.chunks
+
+
+_SLIC = {("f16", 2): SlicCodelet("slic_f16", 4, 4, 2, 14, 12, 16)}
+
+
+def slic_codelet(dtype: str, chip: Chip) -> SlicCodelet | None:
+    """The slim convolution codelet for ``dtype`` on ``chip``, None where there is none."""
+    return _SLIC.get((dtype, chip.amp_sets))
+
+
 _COPY_RECORD = ("source", "dest", "pairs", "rows", "source_pitch", "dest_pitch")
 COPY_OVERREAD = 8  # bytes read behind a row
 

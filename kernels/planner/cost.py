@@ -20,6 +20,7 @@ from kernels.codelets import (
     WORKERS,
     MatmulCodelet,
     ReduceCodelet,
+    SlicCodelet,
     copy_turns,
 )
 from tile_emu.chips import Chip
@@ -58,6 +59,20 @@ def matmul_cycles(codelet: MatmulCodelet, chip: Chip, positions: Int, k_groups: 
     start = 12 + timing.put - 1 + (branch if acc else 0) + 1
     finish = turn * codelet.finish_turns + exited + branch
     return start + init + out_groups * group + (out_groups - 1) * leave + stop + finish
+
+
+def slic_cycles(codelet: SlicCodelet, chip: Chip, positions: Int, windows: Int) -> Int:
+    """Tile cycles of one slim convolution vertex, call to return."""
+    turn, timing = chip.timing.worker_turn, chip.timing.supervisor
+    branch, free = timing.taken_branch, timing.launch
+    exited = timing.launch + timing.local_sync - 1
+    n = codelet.grain * ceil_div(positions, codelet.grain * WORKERS)
+    first = codelet.weight_cycles + turn * (n + codelet.first_turns)
+    # after every launch but the last: add, brnzdec taken, sync; after the first: brneg, sync
+    later = (windows - 1) * (codelet.weight_cycles + turn * (n + codelet.next_turns))
+    between = np.where(windows > 1, exited, 0) + np.maximum(windows - 2, 0) * (free + 2 + branch)
+    last = np.where(windows > 1, exited, np.maximum(exited, free + branch + 1))
+    return 5 + timing.put + first + between + later + last + branch
 
 
 def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) -> Int:

@@ -17,6 +17,7 @@ from kernels.convolution import (
     convolution,
     convolution_backward_data,
     convolution_backward_weights,
+    ways,
 )
 from kernels.convolution.geometry import Convolution, contractions
 from kernels.planner.contraction import plan_contraction
@@ -121,11 +122,34 @@ def test_every_way_to_put_a_layer(name: str) -> None:
     conv = dataclasses.replace(CASES[name], channels=6, outputs=8, groups=2)
     chip = load_chip("bow")
     x, w, _ = operands(conv, "f16")
-    ways = contractions(conv, "fwd", "NHWC", "f16", matmul_codelet("f16", chip))
-    assert len({way.shape for way in ways}) > 1
-    for way in ways:
+    found = ways(conv, "fwd", "NHWC", "f16", chip)
+    assert {way.shape.window for way in found} == {1, 4}
+    assert len({way.shape for way in found}) > 2
+    for way in found:
         result = run_contraction([way], {"x": laid(x, "NHWC"), "w": w}, chip, 1, tiles=TILES)
         np.testing.assert_array_equal(result.out, laid(forward(conv, x, w), "NHWC"), str(way.shape))
+
+
+SLIM = {
+    "3x3": Convolution(1, 24, 9, 9, 24, (3, 3), padding=(1, 1, 1, 1), groups=24),
+    "stride 2": Convolution(1, 24, 9, 8, 24, (3, 3), (2, 2), (1, 1, 1, 1), groups=24),
+    "dilated": Convolution(1, 8, 11, 9, 16, (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2), groups=4),
+    "5x5, images": Convolution(3, 8, 9, 9, 8, (5, 5), padding=(2, 2, 2, 2), groups=2),
+    "7x7, stride 2, images": Convolution(2, 4, 12, 13, 4, (7, 7), (2, 2), (3, 3, 3, 3), groups=4),
+}
+
+
+@pytest.mark.parametrize("tiles", [2, 48])
+@pytest.mark.parametrize("which", ["fwd", "bwd-data"])
+@pytest.mark.parametrize("name", SLIM)
+def test_windows_of_few_channels(name: str, which: str, tiles: int) -> None:
+    """The slim convolution codelet alone, whatever the planner would choose; images below one another."""
+    conv, chip = SLIM[name], load_chip("bow")
+    x, w, dout = operands(conv, "f16")
+    (put,) = (way for way in ways(conv, which, "NCHW", "f16", chip) if way.shape.window > 1)
+    result = run_contraction([put], {put.x.name: x if which == "fwd" else dout, "w": w}, chip, 1, tiles=tiles)
+    expected = forward(conv, x, w) if which == "fwd" else gradients(conv, x, w, dout)[0]
+    np.testing.assert_array_equal(result.out, expected)
 
 
 @pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16f32"), ("bow", "f32"), ("gc2", "f16"), ("gc2", "f32")])

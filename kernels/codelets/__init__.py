@@ -50,6 +50,9 @@ class MatmulCodelet:
     acc_turns: int  # the same where it starts from the partials in memory
     next_turns: int
     finish_turns: int  # all turns of the last launch
+    unit_bytes: int = K_GROUP_BYTES  # of X per position, of W per output
+    grain: int = 1  # the positions of a worker are a multiple of it
+    over_read: int = X_OVERREAD  # bytes
 
     def zero(self, planes: int) -> Codelet:
         """The codelet whose out groups start from zero, with room for the addresses of ``planes`` planes."""
@@ -122,6 +125,7 @@ class SlicCodelet:
     chunks: int = 1
     unit_bytes: int = 8  # of X per position, of W per output
     grain: int = 2  # positions of a worker come in pairs
+    over_read: int = 48  # bytes of X, and of OUT
 
     def zero(self, planes: int) -> Codelet:
         """The codelet for ``planes`` windows."""

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from kernels.codelets import (
     COLUMN,
     COPY_OVERREAD,
-    K_GROUP_BYTES,
     UNROLLED,
     WORKERS,
-    X_OVERREAD,
-    matmul_codelet,
+    MatmulCodelet,
+    SlicCodelet,
     plane_field,
 )
 from kernels.contraction.field import Field, Segments
 from kernels.contraction.finish import Bias, Blocks, add_activation, add_cast, gather_bias, place_bias
 from kernels.contraction.layout import add, cuts, host_order, nested, take
-from kernels.contraction.operands import UNIT_BYTES, Homes, Operand, copy_own, gather, place_operand, repeat_planes
+from kernels.contraction.operands import PIECE, Homes, Operand, copy_own, gather, place_operand, repeat_planes
 from kernels.contraction.problem import NOWHERE, OPERAND_DTYPE, Axis, Contraction
+from kernels.planner.cost import codelet_for
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import load_chip
 from tile_emu.graph import Graph, Pointer, Variable
@@ -48,7 +48,7 @@ class _Builder:
         self.contraction, self.plan, self.shape = contraction, plan, plan.shape
         shape = self.shape
         chip = load_chip(plan.chip)
-        self.codelet = matmul_codelet(shape.dtype, chip)
+        self.codelet = codelet_for(shape, chip)
         self.graph = Graph(chip, plan.tiles)
         self.field = Field(shape, plan.row_splits, plan.column_splits, plan.image_splits)
         self.group_cut = cuts(shape.groups, plan.group_splits)
@@ -73,7 +73,7 @@ class _Builder:
         """Variables, tensors, and the program."""
         plan, graph = self.plan, self.graph
         split = plan.k_splits > 1
-        extra = COLUMN if split else 0
+        extra = COLUMN if split else self.codelet.over_read * (self.shape.window > 1)
         out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16, spare=extra)
         x, w = self._x(), self._w()
         self.bias = self._bias()
@@ -81,8 +81,8 @@ class _Builder:
         if x.gathered is not None:
             graph.separate(x.home, x.gathered)
         for step in range(plan.steps):
-            self._gather(step, x, w)
             self._copy_own(step, x)
+            self._gather(step, x, w)
             self._multiply(step, x, w, out)
         blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][K part]
         result, before = out, 0 * self.every
@@ -121,11 +121,12 @@ class _Builder:
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
         tile = self.tile.transpose(0, 1, 3, 2).reshape(len(g), plan.output_splits)
         behind = self._x_spare()
-        home_spare = behind[tile[:, 0]] if stays else np.full(len(p), COPY_OVERREAD if plan.output_splits == 1 else 0)
-        homes = Homes(groups * field.own_units[p][:, None], tile, home_spare)
+        copied = COPY_OVERREAD + PIECE if plan.output_splits == 1 else 0
+        home_spare = behind[tile[:, 0]] if stays else np.full(len(p), copied)
+        homes = Homes(groups * field.own_units[p][:, None], tile, home_spare, self.codelet.unit_bytes)
         grid = plan.group_splits, plan.k_splits, -1
         most, least = (m(axis=1).reshape(grid)[self.at_g, self.at_k, self.at_p] for m in (groups.max, groups.min))
-        unit = field.units[self.at_p] * UNIT_BYTES
+        unit = field.units[self.at_p] * self.codelet.unit_bytes
         size = None if stays else most * unit + behind
         spare = (most - least) * unit + behind  # a step with fewer groups ends earlier
         units, dtype = self._x_units(g, k, p), self._operand_dtype()
@@ -136,7 +137,7 @@ class _Builder:
         field = self.field
         last = np.max([field.tap_offset(tap) for taps in self.shape.taps for tap in taps], axis=0)
         beyond = np.maximum(last + field.padded - field.units, field.shared * field.images)
-        return (np.maximum(beyond, 0) * UNIT_BYTES + X_OVERREAD)[self.at_p]
+        return (np.maximum(beyond, 0) * self.codelet.unit_bytes + self.codelet.over_read)[self.at_p]
 
     def _x_units(self, g: I64, k: I64, p: I64) -> tuple[Axis, I64, Axis, int]:
         """Contributions of all units: blocks in order, in each [step][group][K group][row][column][image]."""
@@ -165,11 +166,11 @@ class _Builder:
         g, k, o = (index.ravel() for index in np.indices((plan.group_splits, plan.k_splits, plan.output_splits)))
         stays = plan.position_splits == 1
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
-        per_group = self.o_size[o] * shape.tap_count * outputs
+        per_group = self.o_size[o] * shape.weight_taps * outputs
         tile = self.tile.reshape(len(g), plan.position_splits)
-        homes = Homes(groups * per_group[:, None], tile, 0 * g)
+        homes = Homes(groups * per_group[:, None], tile, 0 * g, self.codelet.unit_bytes)
         most = (groups.max(axis=1) * per_group).reshape(plan.group_splits, plan.k_splits, -1)
-        size = None if stays else most[self.at_g, self.at_k, self.at_o] * UNIT_BYTES
+        size = None if stays else most[self.at_g, self.at_k, self.at_o] * self.codelet.unit_bytes
         regions = ("interleaved" if stays else "any", "interleaved")
         units = self._w_units(g, k, o)
         return place_operand(self.graph, self.contraction.w, self._operand_dtype(), homes, units, size, regions)
@@ -177,7 +178,7 @@ class _Builder:
     def _w_units(self, g: I64, k: I64, o: I64) -> tuple[Axis, I64, Axis, int]:
         """Contributions of all units: in a block [step][group][variant][out group][K group][tap][output]."""
         view, shape, outputs = self.contraction.w, self.shape, self.codelet.outputs
-        taps = np.array([len(variant) for variant in shape.taps])
+        taps = np.array([len(variant) for variant in shape.taps]) * shape.window
         sizes = (len(g), self.plan.steps)
         block, step = (index.ravel() for index in np.indices(sizes))
         k_groups = self.step_cut[k[block], step + 1] - self.step_cut[k[block], step]
@@ -271,7 +272,10 @@ class _Builder:
         """The vertices of one step: for each group and variant on a tile ``plan.pieces`` of them."""
         shape = self.shape
         compute = self.graph.execute(f"multiply {step}" if self.plan.steps > 1 else "multiply")
-        codelet = self.codelet.zero if step == 0 else self.codelet.acc
+        codelet = self.codelet.zero
+        if step > 0:
+            assert isinstance(self.codelet, MatmulCodelet)  # a slim contraction has a single K group
+            codelet = self.codelet.acc
         first_tap = 0
         for variant, taps in enumerate(shape.taps):
             for group in range(int(self.g_size.max())):
@@ -291,7 +295,7 @@ class _Builder:
         k, out_groups = self.at_k[tile], self.o_size[self.at_o[tile]]
         k_groups = self._k_groups(k, step)
         taps = len(shape.taps[variant])
-        row = out_groups * codelet.outputs * K_GROUP_BYTES  # of one tap and K group
+        row = out_groups * codelet.outputs * codelet.unit_bytes * shape.window  # of one tap and K group
         offset = (group * shape.tap_count + first_tap) * k_groups * row
         if w.gathered is None:
             block = (self.at_g[tile] * plan.k_splits + k) * plan.output_splits + self.at_o[tile]
@@ -300,6 +304,8 @@ class _Builder:
         else:
             weights = Pointer(w.gathered, tile, offset)
         later = k_groups * taps - 1
+        if isinstance(codelet, SlicCodelet):
+            return {"weights": weights, "later": later - 1}
         entry = np.where(later > 0, -later % UNROLLED * codelet.launch_bytes, UNROLLED * codelet.launch_bytes + 4)
         rounds = np.maximum(-(-later // UNROLLED) - 1, 0)
         return {"weights": weights, "out_groups": out_groups - 1, "rounds": rounds, "entry": entry}
@@ -319,26 +325,34 @@ class _Builder:
             shard, variable = tile, x.gathered
         taps = [field.tap_offset(tap)[p] for tap in shape.taps[variant]]
         planes = [  # K groups that a tile does not have are never launched; their address must only be a valid one
-            (skipped + (group * k_groups + np.minimum(k_group, k_groups - 1)) * units + tap) * UNIT_BYTES
+            (skipped + (group * k_groups + np.minimum(k_group, k_groups - 1)) * units + tap) * self.codelet.unit_bytes
             for k_group in range(int(k_groups.max()))
             for tap in taps
         ]
         first_out = (group * shape.variants + variant) * out_groups * self.out_pitch[tile]
         fields: dict[str, Any] = {}
-        low, high = padded * piece // plan.pieces, padded * (piece + 1) // plan.pieces
+        grains = padded // codelet.grain
+        low, high = grains * piece // plan.pieces, grains * (piece + 1) // plan.pieces
         for worker in range(WORKERS):
-            start = low + (high - low) * worker // WORKERS
-            count = low + (high - low) * (worker + 1) // WORKERS - start
-            fields |= {
-                f"out{worker}": Pointer(out, tile, first_out + start * codelet.position_bytes),
-                f"tail{worker}": 8 * (codelet.chunks * count - codelet.tail),
-                f"wrap{worker}": (1 - codelet.chunks * count) & 0x3FF,
-                f"count{worker}": count - 4,
-                f"out_pitch{worker}": self.out_pitch[tile],
-            }
+            start = (low + (high - low) * worker // WORKERS) * codelet.grain
+            count = (low + (high - low) * (worker + 1) // WORKERS) * codelet.grain - start
+            fields[f"out{worker}"] = Pointer(out, tile, first_out + start * codelet.position_bytes)
+            fields |= self._count_fields(worker, count, tile)
             for number, plane in enumerate(planes):
-                fields[plane_field(number, worker)] = Pointer(variable, shard, plane + start * UNIT_BYTES)
+                fields[plane_field(number, worker)] = Pointer(variable, shard, plane + start * self.codelet.unit_bytes)
         return fields
+
+    def _count_fields(self, worker: int, count: I64, tile: I64) -> dict[str, Any]:
+        """What a worker's record says of its ``count`` positions."""
+        codelet = self.codelet
+        if isinstance(codelet, SlicCodelet):
+            return {f"pairs{worker}": count // 2 - 1}
+        return {
+            f"tail{worker}": 8 * (codelet.chunks * count - codelet.tail),
+            f"wrap{worker}": (1 - codelet.chunks * count) & 0x3FF,
+            f"count{worker}": count - 4,
+            f"out_pitch{worker}": self.out_pitch[tile],
+        }
 
     # ---- result ----------------------------------------------------------------------------------------------------
 
@@ -363,10 +377,10 @@ class _Builder:
         where.base[junk] = NOWHERE
         depth = self.o_cut[o[block]] + out_group
         kind = shape.out_dtype
-        at = np.arange(len(block)) * outputs
-        order = host_order(view, where, depth, view.axis("output"), outputs, at, len(block) * outputs)
-        if variable.nbytes.sum() // kind.itemsize > len(order):
-            raise AssertionError("the sums are laid out without gaps")
+        elements = int(variable.nbytes.sum(dtype=np.int64)) // kind.itemsize
+        spare = (elements - len(block) * outputs) // len(tile)  # behind each block
+        at = np.arange(len(block)) * outputs + block * spare
+        order = host_order(view, where, depth, view.axis("output"), outputs, at, elements)
         self.graph.tensor(view.name, view.shape, kind, variable, order)
 
 

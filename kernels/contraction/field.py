@@ -55,6 +55,7 @@ class Field:
         self.pitch = self.columns + shape.column_reach - self.shared  # columns from row to row
         self.positions = ((self.rows - 1) * self.pitch + self.columns) * self.images  # junk between rows included
         self.padded = np.maximum(self.positions, LEAST_POSITIONS)
+        self.padded += self.padded % 2 * (shape.window > 1)  # workers of the slim codelet take pairs
         self.reach = np.array(shape.row_reach, np.int64)
         self.block_rows = shape.planes * self.rows + self.reach.sum()
         self.units = self.block_rows * self.pitch * self.images  # of a block, per plane of inputs

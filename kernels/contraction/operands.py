@@ -1,6 +1,6 @@
 """How the operands lie on the chip and how they come to the tiles that use them.
 
-A block of an operand is used by a group of tiles, its *members*; it is a run of units of ``UNIT_BYTES`` for each step.
+A block of an operand is used by a group of tiles, its *members*; it is a run of units for each step.
 Each member is home to an equal share of every step's run; one exchange per step brings all shares to all members. An
 operand whose group is a single tile, and that needs nothing of its neighbours, stays put.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.codelets import K_GROUP_BYTES, WORKERS, copy_codelet
+from kernels.codelets import WORKERS, copy_codelet
 from kernels.contraction.field import Segments
 from kernels.contraction.layout import host_order, nested, offsets, ranges
 from kernels.contraction.problem import Axis, HostView
@@ -22,7 +22,7 @@ from tile_emu.graph.copies import ExchangePhase
 
 I64 = NDArray[np.int64]
 
-UNIT_BYTES = K_GROUP_BYTES
+PIECE = 16  # bytes; copies within a tile come in multiples of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Homes:
     units: I64
     tile: I64
     spare: I64  # bytes behind each block's only share, where it stays put; i64[blocks]
+    unit_bytes: int  # one position or output, its inputs of one K group
 
     @property
     def members(self) -> int:
@@ -46,14 +47,14 @@ class Homes:
         """Bytes of every share, i64[blocks, members]."""
         member = np.arange(self.members + 1)
         cut = self.units[:, :, None] * member // self.members
-        return np.diff(cut).sum(axis=1) * UNIT_BYTES + self.spare[:, None]
+        return np.diff(cut).sum(axis=1) * self.unit_bytes + self.spare[:, None]
 
     def offset(self, block: I64, step: int, member: I64) -> I64:
         """Bytes from the start of a member's shard to its share of a step."""
         earlier = np.zeros(np.broadcast(block, member).shape, np.int64)
         for before in range(step):
             earlier += self.cut(block, before, member + 1) - self.cut(block, before, member)
-        return earlier * UNIT_BYTES
+        return earlier * self.unit_bytes
 
     def element_starts(self, itemsize: int) -> tuple[I64, int]:
         """Element at which each unit (blocks in order, steps in order) begins in the shards, and their number."""
@@ -67,7 +68,7 @@ class Homes:
             counts.append(self.cut(block, step, member + 1) - low)
             starts.append(shard + self.offset(block, step, member))
         start, count = np.stack(starts, axis=1).ravel(), np.stack(counts, axis=1).ravel()
-        within = ranges(np.zeros(len(count), np.int64), count) * UNIT_BYTES
+        within = ranges(np.zeros(len(count), np.int64), count) * self.unit_bytes
         return (np.repeat(start, count) + within) // itemsize, int(self.nbytes().sum()) // itemsize
 
 
@@ -133,28 +134,31 @@ def copy_own(graph: Graph, name: str, operand: Operand, step: int, segments: Seg
     """Copies within tiles, for blocks with one member: the segments that a block owns itself, in each of its planes.
 
     ``planes`` i64[blocks]: how many planes of inputs the step has; ``segments`` are those of one plane, sorted by part;
-    ``pitch`` i64[blocks, 2]: units from plane to plane of what a block owns and of the block.
+    ``pitch`` i64[blocks, 2]: units from plane to plane of what a block owns and of the block. Up to PIECE - 1 bytes
+    more are copied: what follows in the block is the same, or a halo, which is to be gathered after the copy.
     """
     assert operand.gathered is not None
+    unit = operand.homes.unit_bytes
+    whole = max(PIECE // unit, 1)  # units of a piece
     compute = graph.execute(name)
     number = np.arange(len(segments.part)) - np.searchsorted(segments.part, segments.part)
     for ordinal in range(int(number.max()) + 1):
         which = number == ordinal
         block, count = segments.part[which], segments.count[which]
         tile = operand.homes.tile[block, 0]
-        source = operand.homes.offset(block, step, 0 * block) + segments.source[which] * UNIT_BYTES
-        dest = segments.at[which] * UNIT_BYTES
+        source = operand.homes.offset(block, step, 0 * block) + segments.source[which] * unit
+        dest = segments.at[which] * unit
         fields: dict[str, Any] = {}
         for worker in range(WORKERS):
-            start = count * worker // WORKERS
-            units = count * (worker + 1) // WORKERS - start
+            start = -(-count // whole) * worker // WORKERS * whole
+            units = -(-count // whole) * (worker + 1) // WORKERS * whole - start
             fields |= {
-                f"source{worker}": Pointer(operand.home, block, source + start * UNIT_BYTES),
-                f"dest{worker}": Pointer(operand.gathered, tile, dest + start * UNIT_BYTES),
-                f"pairs{worker}": units * (UNIT_BYTES // 16),
+                f"source{worker}": Pointer(operand.home, block, source + start * unit),
+                f"dest{worker}": Pointer(operand.gathered, tile, dest + start * unit),
+                f"pairs{worker}": units * unit // PIECE,
                 f"rows{worker}": np.where(units > 0, planes[block] - 1, -1),
-                f"source_pitch{worker}": pitch[block, 0] * UNIT_BYTES,
-                f"dest_pitch{worker}": pitch[block, 1] * UNIT_BYTES,
+                f"source_pitch{worker}": pitch[block, 0] * unit,
+                f"dest_pitch{worker}": pitch[block, 1] * unit,
             }
         compute.add(copy_codelet(), tile, **fields)
 
@@ -177,8 +181,8 @@ def gather(phase: ExchangePhase, operand: Operand, step: int, segments: Segments
     source = Pointer(
         operand.home,
         (owner * members + member)[:, None],
-        (homes.offset(owner, step, member) + (begin - cut) * UNIT_BYTES)[:, None],
+        (homes.offset(owner, step, member) + (begin - cut) * homes.unit_bytes)[:, None],
     )
-    at = (segments.at[index] + begin - low[index]) * UNIT_BYTES
+    at = (segments.at[index] + begin - low[index]) * homes.unit_bytes
     dest = Pointer(operand.gathered, homes.tile[segments.part[index]], at[:, None])
-    phase.copy(source, dest, ((end - begin) * UNIT_BYTES)[:, None])
+    phase.copy(source, dest, ((end - begin) * homes.unit_bytes)[:, None])

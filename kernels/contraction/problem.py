@@ -49,6 +49,9 @@ class Shape:
     ``taps`` are listed for each variant. ``shared_columns``: how many of the columns that a row of a plane has beyond
     ``columns`` may be those of the next row's start, both being padding; that saves room and positions.
 
+    A tap may be a ``window`` of columns, from its own on; the weights then have as many taps for it. Windows of four
+    are for the slim convolution codelet, which takes few inputs and outputs.
+
     ``bias`` and ``activation`` (none, relu, gelu, tanh) follow the sums; ``out``: format of the result, f16 or f32,
     None: that of the sums.
     """
@@ -65,6 +68,7 @@ class Shape:
     bias: bool = False
     activation: str = "none"
     out: str | None = None
+    window: int = 1
 
     def __post_init__(self) -> None:
         if self.dtype not in OPERAND_DTYPE:
@@ -97,6 +101,11 @@ class Shape:
         return sum(len(taps) for taps in self.taps)
 
     @property
+    def weight_taps(self) -> int:
+        """Taps that the weights have, all columns of all windows."""
+        return self.tap_count * self.window
+
+    @property
     def planes(self) -> int:
         """Planes of the field."""
         return 1 + max(tap.plane for taps in self.taps for tap in taps)
@@ -110,7 +119,7 @@ class Shape:
     @property
     def column_reach(self) -> int:
         """Columns that every plane has beyond ``columns``."""
-        return max(tap.column for taps in self.taps for tap in taps)
+        return max(tap.column for taps in self.taps for tap in taps) + self.window - 1
 
     @property
     def finished(self) -> bool:
@@ -125,12 +134,12 @@ class Shape:
     @property
     def flat(self) -> bool:
         """Whether positions are independent of one another: no taps but one, in place."""
-        return self.taps == ((Tap(),),)
+        return self.taps == ((Tap(),),) and self.window == 1
 
     @property
     def macs(self) -> int:
         """Multiplications that are asked for, those with padding included."""
-        return self.groups * self.images * self.rows * self.columns * self.inputs * self.outputs * self.tap_count
+        return self.groups * self.images * self.rows * self.columns * self.inputs * self.outputs * self.weight_taps
 
 
 @dataclass(frozen=True, eq=False)

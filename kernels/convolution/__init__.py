@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.codelets import matmul_codelet
-from kernels.contraction.problem import finished
+from kernels.codelets import matmul_codelet, slic_codelet
+from kernels.contraction.problem import Contraction, finished
 from kernels.contraction.run import ContractionResult, Progress, run_contraction
 from kernels.convolution.geometry import Convolution, check_layout, contractions
 from kernels.planner.contraction import plan_contraction
@@ -63,6 +63,11 @@ def sizes(
     return made
 
 
+def ways(conv: Convolution, which: str, layout: str, dtype: str, chip: Chip) -> list[Contraction]:
+    """The ways to put a pass on a chip."""
+    return contractions(conv, which, layout, dtype, matmul_codelet(dtype, chip), slic_codelet(dtype, chip))
+
+
 def plan_pass(
     conv: Convolution,
     which: str,
@@ -77,7 +82,7 @@ def plan_pass(
     where = load_chip(chip) if isinstance(chip, str) else chip
     plans: list[ContractionPlan] = []
     problem: OutOfTileMemory | None = None
-    for choice in contractions(conv, which, layout, dtype, matmul_codelet(dtype, where)):
+    for choice in ways(conv, which, layout, dtype, where):
         try:
             plans += plan_contraction(choice.shape, where, tiles=tiles, best=best)
         except OutOfTileMemory as error:
@@ -110,7 +115,7 @@ def run_pass(
     and whatever the machine finds wrong.
     """
     where = load_chip(chip) if isinstance(chip, str) else chip
-    choices = contractions(conv, which, layout, dtype, matmul_codelet(dtype, where))
+    choices = ways(conv, which, layout, dtype, where)
     if bias is not None or relu:
         if which != "fwd":
             raise UsageError(f"bias and ReLU belong to the forward pass, not to {which}")
@@ -119,7 +124,7 @@ def run_pass(
         choices = [
             finished(choice, bias=bias is not None, activation=activation, per_group=True)
             for choice in choices
-            if choice.x.name == "x"
+            if choice.x.name == "x" and choice.shape.window == 1
         ]
         arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
         _require("bias", arrays["bias"].shape, (conv.outputs,))

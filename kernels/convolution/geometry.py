@@ -13,13 +13,14 @@ inputs. Small groups are packed into one with zero weights between them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kernels.codelets import MatmulCodelet
-from kernels.contraction.problem import Axis, Contraction, HostView, Shape, Tap
+from kernels.codelets import SLIC_COLUMNS, MatmulCodelet, SlicCodelet
+from kernels.contraction.problem import NOWHERE, Axis, Contraction, HostView, Shape, Tap
 from tile_emu.errors import UsageError
 
 LAYOUTS = ("NCHW", "NHWC")
@@ -132,8 +133,79 @@ class _Strides:
         return _Strides(channels * height * width, 1, width * channels, channels)
 
 
-def contractions(conv: Convolution, which: str, layout: str, dtype: str, codelet: MatmulCodelet) -> list[Contraction]:
-    """The ways to put one pass (PASSES). Views are named x, w, out; gradients dx, dw, dout."""
+def contractions(
+    conv: Convolution, which: str, layout: str, dtype: str, codelet: MatmulCodelet, slim: SlicCodelet | None = None
+) -> list[Contraction]:
+    """The ways to put one pass (PASSES). Views are named x, w, out; gradients dx, dw, dout.
+
+    ``codelet`` and ``slim`` are those of the dtype on the chip; with ``slim``, groups of few channels are put as
+    windows too.
+    """
+    found = _plain(conv, which, layout, dtype, codelet)
+    most = max(conv.group_channels, conv.group_outputs)
+    if slim is not None and conv.groups > 1 and which != "bwd-weights" and slim.inputs == slim.outputs >= most:
+        pack = max(pack for pack in range(1, slim.inputs // most + 1) if conv.groups % pack == 0)
+        put = (_forward if which == "fwd" else _data)(conv, layout, dtype, pack)
+        if not put.shape.flat:
+            found.append(_windows(put, conv.stride[1] if which == "fwd" else 1))
+    return found
+
+
+def _stacked(plain: Contraction) -> Contraction:
+    """The same with the images below one another in one field, the rows that a tap reaches between them."""
+    s = plain.shape
+    pitch = s.rows + max(s.row_reach)
+    rows = s.images * pitch - max(s.row_reach)
+
+    def stack(view: HostView, count: int, kept: Sequence[int]) -> HostView:
+        image, row = np.divmod(np.arange(count), pitch)
+        axis, images = view.axes["row"], view.axes["image"]
+        inside = row < np.array(kept)[:, None]
+        held = np.minimum(row, axis.y.shape[1] - 1)
+        base = np.where(inside, images.base[np.minimum(image, s.images - 1)], NOWHERE)
+        axes = view.axes | {"row": Axis.of(base, axis.y[:, held]), "image": Axis.of([0])}
+        return dataclasses.replace(view, axes=axes)
+
+    source = stack(plain.x, rows + max(s.row_reach), [s.rows + reach for reach in s.row_reach])
+    out = stack(plain.out, rows, [s.rows] * s.variants)
+    return dataclasses.replace(plain, shape=dataclasses.replace(s, images=1, rows=rows), x=source, out=out)
+
+
+def _windows(plain: Contraction, step: int) -> Contraction:
+    """Taps of one plane and row put together as windows; ``step``: columns of the host from column to column.
+
+    Neighbouring positions of a window are neighbouring columns, so there may be only one image.
+    """
+    if plain.shape.images > 1:
+        plain = _stacked(plain)
+    taps, numbers, first = [], list[int](), 0
+    for variant in plain.shape.taps:
+        at = {(tap.plane, tap.row, tap.column): first + i for i, tap in enumerate(variant)}
+        first += len(variant)
+        left, windows = sorted(at), []
+        while left:
+            plane, row, start = left[0]
+            inside = [(plane, row, start + more) for more in range(SLIC_COLUMNS)]
+            numbers += [at.get(place, -1) for place in inside]
+            left = [place for place in left if place not in inside]
+            windows.append(Tap(plane, row, start))
+        taps.append(tuple(windows))
+    shape = dataclasses.replace(plain.shape, taps=tuple(taps), window=SLIC_COLUMNS)
+    more = shape.column_reach - plain.shape.column_reach
+    column = plain.x.axes["column"].x
+    longer = np.concatenate([column, column[:, -1:] + step * np.arange(1, more + 1)], axis=1)
+    tap = plain.w.axes["tap"]
+    places = np.where(np.array(numbers) < 0, NOWHERE, tap.base[numbers])
+    return dataclasses.replace(
+        plain,
+        shape=dataclasses.replace(shape, shared_columns=_shared(longer, plain.x.width, shape.column_reach)),
+        x=dataclasses.replace(plain.x, axes=plain.x.axes | {"column": Axis.of(0, 0, longer)}),
+        w=dataclasses.replace(plain.w, axes=plain.w.axes | {"tap": Axis.of(places)}),
+    )
+
+
+def _plain(conv: Convolution, which: str, layout: str, dtype: str, codelet: MatmulCodelet) -> list[Contraction]:
+    """The ways that suit the matrix codelets."""
     pack = _pack(conv, which, codelet)
     if which == "bwd-weights":
         return [_weights(conv, layout, dtype, pack, swapped) for swapped in (False, True)]

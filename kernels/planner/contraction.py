@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 
 from kernels.codelets import (
     COLUMN,
-    K_GROUP_BYTES,
     LEAST_POSITIONS,
     WORKERS,
-    X_OVERREAD,
     MatmulCodelet,
-    matmul_codelet,
+    SlicCodelet,
     reduce_codelet,
 )
 from kernels.codelets.elementwise import activation_codelet, cast_codelet
@@ -33,11 +31,12 @@ from kernels.contraction.problem import Shape
 from kernels.planner.cost import (
     CALL,
     ceil_div,
+    codelet_for,
     copy_cycles,
     exchange_cycles,
     launch_cycles,
-    matmul_cycles,
     reduce_cycles,
+    vertex_cycles,
 )
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from kernels.planner.plancache import keep_plans, kept_plans
@@ -46,6 +45,7 @@ from tile_emu.errors import OutOfTileMemory
 from tile_emu.exchange.pairing import LEAST_ITEMS
 
 I64 = NDArray[np.int64]
+AnyCodelet = MatmulCodelet | SlicCodelet
 
 CODE_BYTES = 28 * 1024  # kept free for code and exchange rows
 STATE_BYTES = 160  # of a vertex, addresses of planes not counted
@@ -98,6 +98,7 @@ def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
     shared = np.where(splits[4] == 1, shape.shared_columns, 0)
     pitch = columns + shape.column_reach - shared
     positions = np.maximum(((rows - 1) * pitch + columns) * images, LEAST_POSITIONS)
+    positions += positions % 2 * (shape.window > 1)
     reach = sum(shape.row_reach)
     units = (shape.planes * rows + reach) * pitch * images
     inner_rows = shape.planes * rows + np.where(splits[3] == 1, reach, 0)
@@ -107,7 +108,7 @@ def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
     return positions, units, halo, own
 
 
-def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates:
+def _candidates(shape: Shape, codelet: AnyCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates:
     """Candidates that fit the SRAM. Raises OutOfTileMemory if there are none."""
     out_total, k_total = ceil_div(shape.outputs, codelet.outputs), ceil_div(shape.inputs, codelet.inputs)
     splits = _grid((shape.groups, k_total, out_total, shape.rows, shape.columns, shape.images), tiles)
@@ -115,15 +116,15 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     gs, ks, os = splits[:3]
     ps = splits[3] * splits[4] * splits[5]
     groups, block_k, block_o = ceil_div(shape.groups, gs), ceil_div(k_total, ks), ceil_div(out_total, os)
-    weights = block_o * codelet.outputs * shape.tap_count  # units of W per K group
+    weights = block_o * codelet.outputs * shape.weight_taps  # units of W per K group
     sums = groups * shape.variants * block_o * positions * codelet.position_bytes
     received = np.where(ks > 1, ceil_div(sums, ks * COLUMN) * COLUMN * (ks - 1), 0)
     result = np.where(ks > 1, ceil_div(sums, ks), 0)
-    x_home = ceil_div(groups * block_k * own * K_GROUP_BYTES, os)
-    w_home = ceil_div(groups * block_k * weights * K_GROUP_BYTES, ps)
+    x_home = ceil_div(groups * block_k * own * codelet.unit_bytes, os)
+    w_home = ceil_div(groups * block_k * weights * codelet.unit_bytes, ps)
     pieces = _pieces(codelet, positions)
     state = groups * pieces * (block_k * shape.tap_count * PLANE_BYTES + STATE_BYTES * shape.variants)
-    fixed = x_home + w_home + sums + received + result + X_OVERREAD + COLUMN + state
+    fixed = x_home + w_home + sums + received + result + 2 * codelet.over_read + COLUMN + state
     fixed = fixed + _finish_bytes(shape, codelet, groups * block_o, np.where(ks > 1, result, sums))
     x_row = groups * np.where((os > 1) | (halo > 0), units, 0)  # gathered units per K group
     w_row = groups * np.where(ps > 1, weights, 0)
@@ -134,9 +135,9 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     upper = memory.end - memory.interleaved_base - reserve // 2 - sums - received - resident
     # code, rows and vertex states lie in the region below
     low = memory.interleaved_base - memory.base - CODE_BYTES - state
-    per_group = np.maximum(x_row + w_row, 1) * K_GROUP_BYTES
+    per_group = np.maximum(x_row + w_row, 1) * codelet.unit_bytes
     step_groups = np.minimum(room // per_group, block_k)
-    at_most = np.where(w_row > 0, upper // np.maximum(w_row * K_GROUP_BYTES, 1), block_k)
+    at_most = np.where(w_row > 0, upper // np.maximum(w_row * codelet.unit_bytes, 1), block_k)
     step_groups = np.minimum(step_groups, at_most)
     fits = (step_groups > 0) & (upper >= 0) & (low >= 0)
     steps = np.where((x_row == 0) & (w_row == 0), 1, ceil_div(block_k, np.maximum(step_groups, 1)))
@@ -166,19 +167,19 @@ def _candidates(shape: Shape, codelet: MatmulCodelet, chip: Chip, tiles: int, re
     )
 
 
-def _pieces(codelet: MatmulCodelet, positions: Any) -> Any:
+def _pieces(codelet: AnyCodelet, positions: Any) -> Any:
     """Vertices per step, group and variant: no worker of one takes more than codelet.max_positions."""
     return ceil_div(positions, WORKERS * codelet.max_positions)
 
 
-def _finish_bytes(shape: Shape, codelet: MatmulCodelet, out_groups: I64, sums: I64) -> I64:
+def _finish_bytes(shape: Shape, codelet: AnyCodelet, out_groups: I64, sums: I64) -> I64:
     """Bytes of a tile for what follows the sums: the bias, at home and gathered, and a result of another format."""
     bias = 2 * out_groups * shape.variants * codelet.position_bytes if shape.finished else 0 * out_groups
     out = shape.out_dtype.itemsize
     return bias + (sums * out // codelet.out_bytes if out != codelet.out_bytes else 0)
 
 
-def _finish_cycles(shape: Shape, codelet: MatmulCodelet, chip: Chip, sums: Any, positions: Any) -> Any:
+def _finish_cycles(shape: Shape, codelet: AnyCodelet, chip: Chip, sums: Any, positions: Any) -> Any:
     """Predicted cycles of bias, activation and change of format, for ``sums`` bytes on the busiest tile."""
     cycles = 0 * sums
     if shape.finished:
@@ -193,31 +194,31 @@ def _finish_cycles(shape: Shape, codelet: MatmulCodelet, chip: Chip, sums: Any, 
     return cycles
 
 
-def _gather_words(shape: Shape, codelet: MatmulCodelet, c: _Candidates, partners: str) -> Any:
+def _gather_words(shape: Shape, codelet: AnyCodelet, c: _Candidates, partners: str) -> Any:
     """Cycles of the busiest receiver per K group: its words, those that both tiles of a pair take counted half.
 
     That takes several whole pairs and shares that are long enough (tile_emu.exchange.pairing).
     """
     x_members, w_members = c.members()
     x = np.where(x_members > 1, c.units, c.halo)
-    w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.tap_count, 0)
+    w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.weight_taps, 0)
     shared, alone, members = (w, x, w_members) if partners == "w" else (x, w, x_members)
-    share = shared * (c.k_groups // c.steps) * K_GROUP_BYTES // members
+    share = shared * (c.k_groups // c.steps) * codelet.unit_bytes // members
     in_pairs = (members % 2 == 0) & (members > 2) & (share >= 8 * LEAST_ITEMS)
-    return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * K_GROUP_BYTES // 4
+    return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * codelet.unit_bytes // 4
 
 
-def _copy_cycles(shape: Shape, chip: Chip, c: _Candidates) -> Any:
+def _copy_cycles(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates) -> Any:
     """Cycles in which tiles without partners copy their own share next to its halo."""
     rows = ceil_div(shape.rows, c.splits[3])
     pieces = np.where(c.splits[4] == 1, 1, rows) * shape.planes  # contiguous in every plane of inputs
     units = ceil_div(c.units - c.halo, pieces)
     planes = ceil_div(c.groups * c.k_groups, c.steps)
-    each = c.steps * pieces * (copy_cycles(chip, planes, 2 * ceil_div(units, WORKERS)) + CALL)
+    each = c.steps * pieces * (copy_cycles(chip, planes, ceil_div(units * codelet.unit_bytes, 16 * WORKERS)) + CALL)
     return np.where((c.splits[2] == 1) & (c.halo > 0), each, 0)
 
 
-def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
+def _costs(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
     """Predicted cycles of every candidate: gather, compute, exchange of partials, reduction, what follows."""
     words = _gather_words(shape, codelet, c, partners)
     few = c.k_groups // c.steps  # K groups of the shorter steps, the first of them
@@ -227,12 +228,12 @@ def _costs(shape: Shape, codelet: MatmulCodelet, chip: Chip, c: _Candidates, par
     size = ceil_div(c.positions, pieces)
     compute = 0 * size
     for taps in (len(variant) for variant in shape.taps):
-        cycles = matmul_cycles(codelet, chip, size, few * taps, c.out_groups, False) + CALL * c.steps
-        cycles = cycles + (c.steps - 1 - more) * matmul_cycles(codelet, chip, size, few * taps, c.out_groups, True)
-        longer = matmul_cycles(codelet, chip, size, (few + 1) * taps, c.out_groups, True)
+        cycles = vertex_cycles(codelet, chip, size, few * taps, c.out_groups, False) + CALL * c.steps
+        cycles = cycles + (c.steps - 1 - more) * vertex_cycles(codelet, chip, size, few * taps, c.out_groups, True)
+        longer = vertex_cycles(codelet, chip, size, (few + 1) * taps, c.out_groups, True)
         compute = compute + pieces * c.groups * (cycles + more * longer)
     sums = c.groups * shape.variants * c.out_groups * c.positions * codelet.position_bytes
-    compute = compute + _copy_cycles(shape, chip, c)
+    compute = compute + _copy_cycles(shape, codelet, chip, c)
     ks = c.splits[1]
     share = ceil_div(sums, ks * COLUMN) * COLUMN
     exchange = np.where(ks > 1, exchange_cycles(chip, share * (ks - 1) // 4), 0)
@@ -263,7 +264,7 @@ def plan_contraction(
 
 def search(shape: Shape, where: Chip, most: int, reserve: int, best: int) -> list[ContractionPlan]:
     """The ``best`` cheapest plans for at most ``most`` tiles, worked out anew. Raises OutOfTileMemory."""
-    codelet = matmul_codelet(shape.dtype, where)
+    codelet = codelet_for(shape, where)
     found = _candidates(shape, codelet, where, most, reserve)
     plans = []
     for partners in PARTNERS:
@@ -274,11 +275,11 @@ def search(shape: Shape, where: Chip, most: int, reserve: int, best: int) -> lis
 
 
 def _plan(
-    shape: Shape, chip: Chip, codelet: MatmulCodelet, partners: str, c: _Candidates, parts: tuple[Any, ...], at: int
+    shape: Shape, chip: Chip, codelet: AnyCodelet, partners: str, c: _Candidates, parts: tuple[Any, ...], at: int
 ) -> ContractionPlan:
     cycles = PlanCycles(*(int(part[at]) for part in parts))
     gs, ks, os, rs, cs, images = (int(split) for split in c.splits[:, at])
-    per_tile = int(c.groups[at] * c.positions[at] * c.out_groups[at] * c.k_groups[at]) * shape.tap_count
+    per_tile = int(c.groups[at] * c.positions[at] * c.out_groups[at] * c.k_groups[at]) * shape.weight_taps
     work = per_tile * codelet.outputs * codelet.inputs * gs * ks * os * rs * cs * images
     return ContractionPlan(
         shape=shape,

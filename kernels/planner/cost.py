@@ -22,7 +22,10 @@ from kernels.codelets import (
     ReduceCodelet,
     SlicCodelet,
     copy_turns,
+    matmul_codelet,
+    slic_codelet,
 )
+from kernels.contraction.problem import Shape
 from tile_emu.chips import Chip
 from tile_emu.graph.codelets import launch_cycles as launch_cycles
 
@@ -73,6 +76,21 @@ def slic_cycles(codelet: SlicCodelet, chip: Chip, positions: Int, windows: Int) 
     between = np.where(windows > 1, exited, 0) + np.maximum(windows - 2, 0) * (free + 2 + branch)
     last = np.where(windows > 1, exited, np.maximum(exited, free + branch + 1))
     return 5 + timing.put + first + between + later + last + branch
+
+
+def codelet_for(shape: Shape, chip: Chip) -> MatmulCodelet | SlicCodelet:
+    """The codelet of a contraction: the slim one for windows."""
+    slim = slic_codelet(shape.dtype, chip) if shape.window > 1 else None
+    return slim or matmul_codelet(shape.dtype, chip)
+
+
+def vertex_cycles(
+    codelet: MatmulCodelet | SlicCodelet, chip: Chip, positions: Int, planes: Int, out_groups: Int, acc: bool
+) -> Int:
+    """Tile cycles of one vertex, call to return."""
+    if isinstance(codelet, SlicCodelet):
+        return slic_cycles(codelet, chip, positions, planes)
+    return matmul_cycles(codelet, chip, positions, planes, out_groups, acc)
 
 
 def reduce_cycles(codelet: ReduceCodelet, chip: Chip, nbytes: Int, rows: Int) -> Int:

@@ -224,8 +224,8 @@ def _pack(conv: Convolution, which: str, codelet: MatmulCodelet) -> int:
     """Groups to treat as one: the largest divisor of those that make fewest multiplications with padding."""
     sizes = (conv.group_channels, conv.group_outputs)
     inputs, outputs = sizes if which == "fwd" else sizes[::-1]
-    if which == "bwd-weights":
-        inputs = codelet.inputs
+    if which == "bwd-weights":  # the channels stream: no multiplications with padding there
+        inputs, outputs = codelet.inputs, conv.group_outputs
 
     def work(pack: int) -> tuple[int, int]:
         deep = -(-pack * inputs // codelet.inputs) * codelet.inputs if which != "bwd-weights" else pack * inputs

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from kernels.check import Check, Finish, check_matmul
 from kernels.check_convolution import check_convolution
-from kernels.codelets import matmul_codelet
 from kernels.contraction.problem import Contraction
 from kernels.contraction.run import ContractionResult
-from kernels.convolution import Convolution, run_pass
-from kernels.convolution.geometry import contractions
+from kernels.convolution import Convolution, run_pass, ways
 from kernels.matmul import OPERAND_DTYPE, RESULT_DTYPE, matmul, matmul_choices
 from kernels.networks.job import Job, operand_shapes
 from kernels.networks.layers import ConvolutionLayer, MatmulLayer
@@ -169,9 +167,7 @@ def job_choices(job: Job) -> Sequence[Contraction]:
     """The ways to put a job, for the planner."""
     layer = job.layer
     if isinstance(layer, ConvolutionLayer):
-        return contractions(
-            _sizes(layer), job.direction, "NCHW", job.dtype, matmul_codelet(job.dtype, load_chip(job.chip))
-        )
+        return ways(_sizes(layer), job.direction, "NCHW", job.dtype, load_chip(job.chip))
     m, k, n = {
         "fwd": (layer.m, layer.k, layer.n),
         "bwd-data": (layer.m, layer.n, layer.k),

@@ -144,26 +144,26 @@ def _candidates(shape: Shape, codelet: AnyCodelet, chip: Chip, tiles: int, reser
     fits &= steps <= k_total // ks  # no step without a K group, in any part
     if not fits.any():
         # by how much every candidate misses the tighter of the rooms, even in steps of one K group
-        lacking = np.maximum(np.maximum(per_group - room, w_row * K_GROUP_BYTES - upper), -low)
+        lacking = np.maximum(np.maximum(per_group - room, w_row * codelet.unit_bytes - upper), -low)
         at = int(np.argmin(lacking))
-        size = (memory.size - room[at] - CODE_BYTES - reserve + per_group[at]) / 1024
-        raise OutOfTileMemory(
-            f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {tiles} tiles of {chip.name}: the closest of "
-            f"{len(lacking):,} divisions, into {splits[:, at].prod()} parts, has {size:,.0f} KiB of data on a tile and "
-            f"lacks {max(int(lacking[at]), 1024) / 1024:,.0f} KiB"
-        )
+        data = int(memory.size - room[at] - CODE_BYTES - reserve + per_group[at])
+        raise _does_not_fit(shape, chip, tiles, len(lacking), int(splits[:, at].prod()), (data, int(lacking[at])))
     steps = steps[fits]
     sram = fixed[fits] + per_group[fits] * ceil_div(block_k[fits], steps)
-    return _Candidates(
-        splits=splits[:, fits],
-        groups=groups[fits],
-        k_groups=block_k[fits],
-        out_groups=block_o[fits],
-        positions=positions[fits],
-        units=units[fits],
-        halo=halo[fits],
-        steps=steps,
-        sram=sram,
+    kept = {"groups": groups, "k_groups": block_k, "out_groups": block_o, "positions": positions}
+    kept |= {"units": units, "halo": halo}
+    return _Candidates(splits[:, fits], **{name: array[fits] for name, array in kept.items()}, steps=steps, sram=sram)
+
+
+def _does_not_fit(
+    shape: Shape, chip: Chip, tiles: int, divisions: int, parts: int, nbytes: tuple[int, int]
+) -> OutOfTileMemory:
+    """The error; ``parts`` and ``nbytes`` (data on a tile, what it lacks) are those of the closest division."""
+    data, lacking = nbytes
+    return OutOfTileMemory(
+        f"{shape.sizes()} in {shape.dtype} do not fit the SRAM of {tiles} tiles of {chip.name}: the closest of "
+        f"{divisions:,} divisions, into {parts} parts, has {data / 1024:,.0f} KiB of data on a tile and "
+        f"lacks {max(lacking, 1024) / 1024:,.0f} KiB"
     )
 
 

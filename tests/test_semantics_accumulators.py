@@ -179,3 +179,41 @@ def test_non_finite_data_shows_in_one_sum(value: float) -> None:
     assert pair.tile.arf[0, 4] == f32_bits(1.0)
     assert pair.tile.arf[0, 5] == 0x7FC00000
     assert pair.tile.get_csr(0, FP_STS) == 1
+
+
+INFINITY, NAN = 0x7F800000, 0x7FC00000
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["f16v8acc $a0:3", "f16v4cmac $a0:1,$a2:3", "f32mac $a0,$a1", "f32sisoamp $a4:5,$a0,$azeros,TAMP_F32_E4_P1",
+     "f32sisov2slic $a4:5,$a0,$azeros,TSLIC_F32_1x4_W0_L", "f16v4sisoamp $a4:5,$a0:1,$azeros,TAMP_F16V4_E4_P1",
+     "f16v4sisoslic $a4:5,$a0:1,$azeros,TSLIC_F16V4_1x3_W0"],
+)  # fmt: skip
+def test_an_infinite_sum_stays_one_without_a_new_overflow(step: str) -> None:
+    start = Start(acc=[[INFINITY] * 32 for _ in range(6)])
+    start.a[0][:4] = f16_words(1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0)
+    pair = run_both(step, start, workers=[0])
+    assert pair.naive.workers[0].acc[0] == INFINITY and pair.naive.workers[0].fp_sts == 0
+
+
+def test_an_infinite_sum_beside_an_infinite_operand_stays() -> None:
+    start = Start(acc=[[INFINITY] * 32 for _ in range(6)])
+    start.a[0][:2] = [0x3C007C00, 0x3C003C00]  # element 0 is an infinity
+    pair = run_both("f16v4acc $a0:1", start, workers=[0])
+    assert pair.naive.workers[0].acc[0:8:2] == [NAN, INFINITY, INFINITY, INFINITY]
+
+
+def test_nan_enters_a_chain_as_the_canonical_one() -> None:
+    start = Start()
+    start.a[0][0] = 0xFE017C01
+    pair = run_both("f16v2gina $a1,$a0,1", start, workers=[0])
+    assert pair.naive.workers[0].acc[13:16:2] == [NAN, NAN] and pair.naive.workers[0].fp_sts == 1
+
+
+def test_two_products_and_the_old_sum_round_once() -> None:
+    """2**14 + 2**-10 is a tie of binary32; the 2**-48 that breaks it would be lost in a float64 sum."""
+    start = Start(acc=[[f32_bits(2.0**14), *[0] * 31] for _ in range(6)])
+    start.a[0][:2] = [0x00013C00, 0x00011400]  # 1 * 2**-10 + 2**-24 * 2**-24
+    pair = run_both("f16v2cmac $a0,$a1", start, workers=[0])
+    assert pair.naive.workers[0].acc[0] == f32_bits(2.0**14) + 1

@@ -199,3 +199,19 @@ def test_a_fault_names_place_and_instruction() -> None:
     message = str(fault)
     assert "tile 0" in message and "worker 4" in message
     assert "0x4c004" in message and "f32log2 $a1" in message
+
+
+def test_repeat_registers_after_a_loop() -> None:
+    body = "nop\nrpt 3,1\n{add $m0,$m0,1; fnop}\n{nop; fnop}\nget $m1,$REPEAT_COUNT\nget $m2,5\nget $m3,6"
+    pair = run_both(body, workers=[2])
+    assert pair.tile.mrf[2, :4].tolist() == [3, 0, 0x4C008, 0x4C018]
+
+
+def test_a_missing_register_in_the_aux_half_stops_the_main_half() -> None:
+    """The number is known before anything executes, whatever the main half would do."""
+    start = Start()
+    start.m[0][:2] = [7, 0x60000]
+    for main in ("add $m0,$m0,1", "st32 $m0,$m1,$m15,0", "ld32 $m0,$m0,$m15,0"):
+        pair = run_both(f"{{{main}; uget $a0,200}}", start, workers=[0])
+        assert pair.fault == "INVALID_OP"
+        assert pair.tile.mrf[0, 0] == 7 and pair.tile.read(0x60000, "uint32", 1)[0] == 0

@@ -29,6 +29,7 @@ PLAIN = [
     ("a dependent one waits 8", "setzi $m0,1\nadd $m1,$m0,1", 8 + 1),
     ("a chain", "setzi $m0,1\nadd $m0,$m0,1\nadd $m0,$m0,1\nadd $m0,$m0,1", 24 + 1),
     ("the zero register is always there", "setzi $m15,1\nadd $m1,$m15,1", 2),
+    ("the zero register is never waited for, written or not", "movz $m15,$m0,$m1\nadd $m1,$m15,1", 2),
     ("a load's result", "ld32 $m0,$m1,$mzero,0\nadd $m2,$m0,1", 8 + 1),
     ("a step's address", "ld32step $m0,$m1,$m2+=,1\nld32step $m3,$m1,$m2+=,1", 8 + 1),
     ("an old address is free", "ld32 $m0,$m1,$mzero,0\nld32 $m2,$m1,$mzero,1", 2),
@@ -82,6 +83,13 @@ def test_supervisor_stands_still_while_six_workers_run() -> None:
     # 20 turns later. The slot of worker 4 comes back at its next turn, the others one cycle after another.
     assert pair.tile.mrf[6, 2:9].tolist() == [0, *(4 + 21 * 6 + i for i in range(6))]
     assert pair.run.cycles == 4 + 21 * 6 + 5 + 2 + RETURN  # the barrier itself, one cycle, and the return
+
+
+def test_contexts_that_are_active() -> None:
+    """CTXT_STS: two bits a context, the supervisor's first, 1 for an active one."""
+    body = "get $m2,114\nrun $m0,$m1,0\nget $m3,114\nrun $m0,$m1,0\nget $m4,114\nsync 2\nget $m5,114"
+    pair = supervised(body, "nop\n" * 9, m={0: 0x4C000 + 4 * 8, 1: 0x10000})
+    assert pair.tile.mrf[6, 2:6].tolist() == [1, 1 + 4, 1 + 4 + 16, 1]
 
 
 def test_one_worker_takes_one_slot() -> None:

@@ -94,7 +94,7 @@ def drain(worker: Worker, ins: Instruction) -> Effects | None:
     elif ins.mnemonic == "f16v4mix":
         result = narrow([0, 2, 4, 6])
         x, y = (_operands(worker, ins, i, "f16", 4, flags) for i in (1, 2))
-        a, b = (fp.decode(bits, F16) for bits in halves([worker.tas]))
+        a, b = _finite_or_nan([fp.decode(bits, F16) for bits in halves([worker.tas])], flags)
         for i in range(4):
             both = fp.add(fp.multiply(a, x[i], flags), fp.multiply(b, y[i], flags), flags)
             acc[2 * i] = fp.to_f32(both, flags)

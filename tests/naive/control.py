@@ -83,6 +83,14 @@ def trap(ins: Instruction) -> None:
         raise NaiveFault(f"PBRK{ins.operands[0].value % 2}", "breakpoint")
 
 
+def check_registers(ins: Instruction) -> None:
+    """A status register of the aux lane that does not exist is known before anything of the bundle executes."""
+    if ins.mnemonic in ("uget", "uput"):
+        which = next(op.value for op in ins.operands if op.file == "imm")
+        if which >= len(UPPER):
+            raise _no_register(256 + which)
+
+
 def worker_only(worker: Worker, ins: Instruction, after: int, cycle: int) -> Effects | None:
     """rpt, exits and status registers. ``cycle``: of this turn."""
     name, ops = ins.mnemonic, ins.operands
@@ -133,16 +141,12 @@ def _put_lower(worker: Worker, index: int, value: int, effects: Effects) -> None
 
 
 def _get_upper(worker: Worker, which: int) -> int:
-    if which >= len(UPPER):
-        raise _no_register(256 + which)
     if 3 <= which <= 6:
         return worker.prng[which - 3]
     return int(getattr(worker, UPPER[which], 0))
 
 
 def _put_upper(worker: Worker, which: int, value: int, effects: Effects) -> None:
-    if which >= len(UPPER):
-        raise _no_register(256 + which)
     if UPPER[which] == "fp_clr":
         effects.state["fp_sts"] = worker.fp_sts & ~(value & 7)
         if value & 8:

@@ -97,6 +97,8 @@ class NaiveTile:
         names = [ins.mnemonic for ins in step.instructions]
         if left and (len(names) != 2 or any(CONTROL.fullmatch(name) for name in names)):
             raise NaiveFault("INVALID_INSTR", "instruction in repeat")
+        for ins in step.instructions:
+            control.check_registers(ins)
         after = step.address + step.size
         results = [self.evaluate(worker, ins, after) for ins in step.instructions]
         flags = sum(FLAG_BITS[flag] for flag in set().union(*(effects.flags for effects in results)))

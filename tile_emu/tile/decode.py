@@ -204,7 +204,8 @@ def _half(tables, form, word, row, opcode_field, operand_field, count):  # type:
         if tables.main_access[form, number] & READS:
             sources = (sources << 5) | (value + 1)
         if tables.main_access[form, number] & WRITES:
-            targets = (targets << 5 | value) & 0x3FF
+            # A register without storage is always ready.
+            targets = (targets << 5 | (value if value < MRF_WRITABLE else MRF_SINK)) & 0x3FF
     if opcode_field == FIELD_MAIN:
         row[FIELD_SOURCES] = sources
         row[FIELD_TARGETS] = targets

@@ -235,6 +235,22 @@ def test_sending_what_was_never_written_is_found_once_and_receiving_writes(tmp_p
     assert {f.count for f in ring(tmp_path, written=False, spare=4).listed} == {1}
 
 
+def test_tables_are_data_and_the_rest_of_a_last_unit_may_be_read() -> None:
+    # Gathers of bytes: their tables are loaded with the image, the shards end within units of 64 bits.
+    graph = Graph(load_chip("bow"), 4)
+    for name in ("a", "b"):
+        graph.tensor(name, (44,), np.uint8, graph.variable(name, np.arange(4), 11))
+    graph.rearrange("turn", graph.view("a").reshape(4, 11)[:, ::-1], graph.view("b").reshape(4, 11), "unpack")
+    machine = Machine("bow", 4, check=True)
+    machine.load(graph.lower())
+    values = np.arange(44, dtype=np.uint8)
+    machine.write_tensor("a", values)
+    machine.write_tensor("b", values)
+    machine.run()
+    assert np.array_equal(machine.read_tensor("b"), values.reshape(4, 11)[:, ::-1].ravel())
+    assert not machine.findings(), "\n".join(machine.findings().lines())
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "chip"),
     [((40, 520, 24), "f16", "bow"), ((25, 300, 20), "f16f32", "gc2"), ((30, 260, 30), "f32", "bow")],

@@ -91,6 +91,8 @@ class Inspection:
 
     def mark_image(self, image: Image) -> None:
         """A machine's image was loaded: code, rows, vertex states, and what may be read behind variables."""
+        from tile_emu.graph.variables import MIN_ALIGN
+
         where = image.memory_map
         for address, words in image.shared:
             first = address - self.base
@@ -98,14 +100,16 @@ class Inspection:
         self.mark_code(slice(image.tiles), image.lines.address)
         sizes = 4 * np.diff(image.segment_start)
         for tile, address, nbytes in zip(image.segment_tile, image.segment_address, sizes):
-            first = int(address) - self.base
-            code = int(where.program_bytes[tile] + where.row_bytes[tile])
-            self.written[tile, first : first + int(nbytes)] = notes.WRITTEN
-            self.written[tile, first : first + code] |= notes.CODE
+            self.mark_written(int(tile), int(address) - self.base, int(nbytes))
+        for tile, program in enumerate(image.entry):
+            first = int(program) - self.base
+            self.written[tile, first : first + int(where.program_bytes[tile] + where.row_bytes[tile])] |= notes.CODE
+        # Shards may be read in units of 64 bits, so the rest of their last unit as well.
         ends = where.address + where.nbytes
-        for block in np.flatnonzero(where.spare):
-            first, end = int(ends[block] - where.spare[block]) - self.base, int(ends[block]) - self.base
-            self.written[where.tile[block], first:end] = notes.WRITTEN
+        rest = -ends % MIN_ALIGN
+        for block in np.flatnonzero((where.spare > 0) | (rest > 0)):
+            first, end = ends[block] - where.spare[block], ends[block] + rest[block]
+            self.mark_written(int(where.tile[block]), int(first) - self.base, int(end - first))
 
     def exchange(self, blocks: NDArray[np.int64]) -> None:
         """An exchange moved these blocks (Delivery.blocks)."""

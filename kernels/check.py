@@ -79,11 +79,16 @@ class Check:
         return text
 
 
-def rounding_depths(k: int, dtype: str, k_splits: int = 1) -> tuple[int, int]:
-    """Roundings to f16 and to f32 on the way of one output element (module docstring)."""
+def rounding_depths(k: int, dtype: str, k_splits: int = 1, launches: int | None = None) -> tuple[int, int]:
+    """Roundings to f16 and to f32 on the way of one output element (module docstring).
+
+    ``launches``: how often the partials of one chain are narrowed, where that is not once for 16 inputs: kernel
+    positions of few channels.
+    """
     chain = -(-k // k_splits)
     if dtype == "f16":
-        return -(-chain // 16) + k_splits, 4 * -(-chain // 16) + k_splits
+        narrowed = -(-chain // 16) if launches is None else launches
+        return narrowed + k_splits, 4 * narrowed + k_splits
     return 0, chain + k_splits
 
 
@@ -96,9 +101,9 @@ def _bound(narrow: int, single: int) -> float:
     return math.expm1(narrow * math.log1p(_F16_UNIT) + single * math.log1p(_F32_UNIT))
 
 
-def rms_limit(k: int, dtype: str, elements: int, k_splits: int = 1) -> float:
+def rms_limit(k: int, dtype: str, elements: int, k_splits: int = 1, launches: int | None = None) -> float:
     """Limit of the RMS error relative to |A| . |B|, for operands of independent random signs."""
-    narrow, single = rounding_depths(k, dtype, k_splits)
+    narrow, single = rounding_depths(k, dtype, k_splits, launches)
     spread = _F16_UNIT * math.sqrt(narrow / k) + _F32_UNIT * math.sqrt(single / k)
     return spread * (1 + 4 / math.sqrt(elements))
 
@@ -155,14 +160,15 @@ def check_blocks(
     k_splits: int = 1,
     random_signs: bool = False,
     finish: Finish = _NOTHING,
+    launches: int | None = None,
 ) -> Check:
-    """Compare results with sums of ``k`` products, block by block.
+    """Compare results with sums of ``k`` products, block by block; ``launches`` as in rounding_depths.
 
     A block is (found, exact, magnitude), all of one shape ``[..., n]``: the result, the sum in float64 before
     ``finish``, and the sum of the magnitudes of its products. A bias has shape [n]. ``random_signs`` adds the RMS
     limit, which holds for bare products of operands drawn with independent random signs.
     """
-    narrow, single = rounding_depths(k, dtype, k_splits)
+    narrow, single = rounding_depths(k, dtype, k_splits, launches)
     out = finish.out or ("f16" if dtype == "f16" else "f32")
     unit, tiny = (_F16_UNIT, _F16_TINY) if out == "f16" else (_F32_UNIT, _F32_TINY)
     steps = (finish.bias is not None or finish.activation != "none") + (out == "f16" and dtype != "f16")
@@ -189,7 +195,7 @@ def check_blocks(
         elements += error.size
     root = math.sqrt(squares / elements)
     bare = finish.bias is None and finish.activation == "none" and steps == 0
-    limit_rms = rms_limit(k, dtype, elements, k_splits) if random_signs and bare else None
+    limit_rms = rms_limit(k, dtype, elements, k_splits, launches) if random_signs and bare else None
     ok = outside == 0 and (limit_rms is None or root <= limit_rms)
     return Check(ok, largest, root, limit, limit_rms, not_finite, outside)
 

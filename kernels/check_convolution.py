@@ -27,6 +27,7 @@ def check_convolution(
     k_splits: int = 1,
     random_signs: bool = False,
     finish: Finish = _NOTHING,
+    launches: int | None = None,
 ) -> Check:
     """Compare ``found``, the result of pass ``which`` (fwd, bwd-data, bwd-weights), with float64.
 
@@ -42,7 +43,9 @@ def check_convolution(
     }
     blocks = {"fwd": _forward, "bwd-data": _data, "bwd-weights": _weights}[which](conv, operands, found)
     k = sizes[which]
-    return check_blocks(blocks, k, dtype, k_splits=k_splits, random_signs=random_signs, finish=finish)
+    return check_blocks(
+        blocks, k, dtype, k_splits=k_splits, random_signs=random_signs, finish=finish, launches=launches
+    )
 
 
 def _taps(conv: Convolution) -> Iterator[tuple[int, int, slice, slice]]:

@@ -39,6 +39,13 @@ def test_document(direction: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["plan"]["k_splits"] >= 1 and found["plan"]["predicted"]["compute"] > 0
 
 
+@pytest.mark.parametrize("direction", ["fwd", "bwd-data"])
+def test_narrowing_after_every_kernel_position_of_few_channels(direction: str) -> None:
+    """The bound counts the passes of the plan, which are more than one for 16 inputs."""
+    sizes = ["--channels", "48", "--height", "30", "--outputs", "48", "--groups", "48", "--kernel", "5"]
+    assert run(["run", "convolution", "--tiles", "64", "--threads", "1", *sizes, "--pass", direction]) == 0
+
+
 def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(1)
     x, w = random.integers(-3, 4, (1, 16, 6, 6)), random.integers(-3, 4, (16, 16, 1, 1))

@@ -157,7 +157,14 @@ def _convolution(
     def check(random: bool) -> Check:
         splits = result.plan.k_splits
         return check_convolution(
-            conv, job.direction, operands, result.out, job.dtype, k_splits=splits, random_signs=random
+            conv,
+            job.direction,
+            operands,
+            result.out,
+            job.dtype,
+            k_splits=splits,
+            random_signs=random,
+            launches=result.plan.launches,
         )
 
     return result, check

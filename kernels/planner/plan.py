@@ -57,6 +57,11 @@ class ContractionPlan:
         """Tiles used."""
         return self.group_splits * self.position_splits * self.output_splits * self.k_splits
 
+    @property
+    def launches(self) -> int:
+        """Most passes over the positions that the sums of a tile take: taps of a variant times K groups."""
+        return max(len(taps) for taps in self.shape.taps) * self.tile_k_groups
+
     def describe(self) -> str:
         """The plan in a few lines of text."""
         p, s = self.predicted, self.shape

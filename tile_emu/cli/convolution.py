@@ -188,6 +188,7 @@ def _check(options: Options, conv: Convolution, arrays: dict[str, Matrix], resul
         options.dtype,
         k_splits=result.plan.k_splits,
         random_signs=not options.files,
+        launches=result.plan.launches,
         finish=Finish(arrays.get("bias"), "relu" if options.relu else "none"),
     )
 

@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange isa-page resnet50-table validate-exchange validate-planner validate-convolution \
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table validate-exchange validate-planner validate-convolution \
 	bench lint clean
 
 help: ## show the targets
@@ -43,7 +43,7 @@ FUZZ ?= 17000
 PROGRAMS ?= 100000
 PROCESSES ?= 2
 SEED ?= 0
-fuzz: fuzz-inputs fuzz-programs fuzz-exchange ## all of the following
+fuzz: fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator ## all of the following
 
 fuzz-inputs: $(STAMP) ## 100,000 random and damaged sources, object files, state files, words (FUZZ of each of six kinds)
 	TILE_EMU_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/test_fuzz_asm.py
@@ -54,6 +54,11 @@ fuzz-programs: $(STAMP) ## PROGRAMS (100,000) random programs, emulator against 
 EXCHANGES ?= 10000
 fuzz-exchange: $(STAMP) ## EXCHANGES (10,000) random copy sets against NumPy, and as many damaged rows
 	TILE_EMU_FUZZ_EXCHANGE=$(EXCHANGES) $(BIN)/python -m pytest -q tests/test_exchange_fuzz.py
+
+TRANSLATED ?= 2000
+fuzz-translator: $(STAMP) ## TRANSLATED (2,000) random programs, translated code against oracle; each one is compiled
+	TILE_EMU_ENGINE=translator TILE_EMU_CACHE_DIR=$(VENV)/fuzz-cache $(BIN)/python -m tests.differential \
+		--programs $(TRANSLATED) --processes $(PROCESSES) --seed $(SEED)
 
 isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling choices
 	$(BIN)/tile-emu isa --markdown > docs/isa.md.new && mv docs/isa.md.new docs/isa.md

@@ -6,8 +6,8 @@ Each program runs on one worker of one tile, counters on, as any codelet does.
 import numpy as np
 import pytest
 
+from benchmarks.reference import integer_rate
 from tile_emu.asm import assemble
-from tile_emu.jit import jit
 from tile_emu.tile import Tile
 
 ALU = """
@@ -73,29 +73,6 @@ outer:
 AMP_MACS = 64  # per f16v4hihov4amp
 
 
-@jit
-def integer_loop(count):  # type: ignore[no-untyped-def]
-    """A fixed chain of dependent integer operations, 4 a round: what this core does today."""
-    x = np.uint64(1)
-    for _ in range(count):
-        x ^= x << np.uint64(13)
-        x ^= x >> np.uint64(7)
-    return x
-
-
-def _reference_rate() -> float:
-    """Operations/s of the reference loop, best of three."""
-    import time
-
-    integer_loop(1000)
-    best = 0.0
-    for _ in range(3):
-        begin = time.perf_counter()
-        integer_loop(20_000_000)
-        best = max(best, 4 * 20_000_000 / (time.perf_counter() - begin))
-    return best
-
-
 def _tile(text: str) -> Tile:
     tile = Tile("ipu21")
     tile.load(assemble(text=text))
@@ -114,7 +91,7 @@ def test_interpreter(benchmark, name, text):
     bundles = run.turns[0] / seconds
     benchmark.extra_info["bundles/s"] = f"{bundles:.3g}"
     benchmark.extra_info["instructions/s"] = f"{run.instructions / seconds:.3g}"
-    benchmark.extra_info["bundles per reference operation"] = f"{bundles / _reference_rate():.3g}"
+    benchmark.extra_info["bundles per reference operation"] = f"{bundles / integer_rate():.3g}"
     if name == "amp":
         benchmark.extra_info["MAC/s"] = f"{AMP_MACS * bundles:.3g}"
     print(f"\n{name}: {dict(benchmark.extra_info)}")

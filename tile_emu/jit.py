@@ -119,3 +119,30 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
         return _without_literals(numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target))
 
     return decorate if function is None else decorate(function)
+
+
+_plain: list[Callable[..., Any]] = []  # functions that ``native`` was given without the JIT
+
+
+class _Numbered:
+    """Stands for a compiled function where there is no JIT: its address is a number."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        _plain.append(function)
+        self.address = len(_plain)
+
+
+def native_function(address: int) -> Callable[..., Any]:
+    """The plain function that ``native`` numbered. Only without the JIT."""
+    return _plain[int(address) - 1]
+
+
+def native(function: F) -> Any:
+    """Compile an ``int64(int64)`` function to be called by address from compiled code; ``.address`` is the address.
+
+    Kept like those of ``jit``. Without the JIT the address is a number for ``native_function``.
+    """
+    if DISABLED:
+        return _Numbered(function)
+    numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(function.__code__.co_filename)))  # type: ignore[attr-defined]
+    return numba.cfunc("int64(int64)", cache=True, _nrt=False, **_FLAGS)(function)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Version of the timing model that reports carry; raise it when a cycle count can change.
 TIMING_MODEL = "tile-emu timing 1"
-_CHUNK = 64  # tiles a thread takes at a time
+_LEAST_CHUNK = 32  # tiles a thread takes at a time at the end of a phase
 Progress = Callable[..., None]
 
 
@@ -54,10 +54,12 @@ class Machine:
         threads: int | None = None,
         timeline_tiles: Sequence[int] | None = None,
         check: bool = False,
+        engine: str | None = None,
     ) -> None:
         """``timeline_tiles``: tiles of which the recording keeps when each worker ran; by default a sample of eight.
 
         ``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed.
+        ``engine``: interpreter, translator or auto (tile_emu.engines); the same results whichever it is.
         """
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
         self.tiles = self.chip.tiles if tiles is None else tiles
@@ -66,8 +68,10 @@ class Machine:
         self.threads = (os.cpu_count() or 1) if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"cannot run on {self.threads} threads")
-        self.arrays = TileArrays(self.chip, self.tiles, check)
+        self.arrays = TileArrays(self.chip, self.tiles, check, engine)
         self.image: Image | None = None
+        self._turns = np.zeros(self.tiles, np.int64)  # of workers, when the last phase began
+        self._cost = self._turns
         chosen = sample(self.tiles) if timeline_tiles is None else timeline_tiles
         self.timeline = Timeline(self.arrays, chosen)
 
@@ -127,6 +131,7 @@ class Machine:
         record = Recording.zeros(self.chip, self.tiles, *names, TIMING_MODEL, words=len(code))
         counter = ExecutionCounter(self.chip.architecture, code)
         self.arrays.count_words(len(code))
+        self._turns = np.zeros(self.tiles, np.int64)
         counted = np.zeros((self.tiles, layout.COUNTERS), np.int64)
         start = self._settle()
         # Compile, or load from the cache, once and not in every thread.
@@ -157,9 +162,10 @@ class Machine:
 
     def _run_all(self, pool: ThreadPoolExecutor) -> NDArray[np.int64]:
         """Run every tile until it stops; Status of each. Faults and endless loops raise."""
-        tiles = np.arange(self.tiles)
-        chunks = [tiles[i : i + _CHUNK] for i in range(0, self.tiles, _CHUNK)]
-        statuses = np.concatenate(list(pool.map(lambda chunk: run_tiles(self.arrays, chunk), chunks)))
+        chunks = self._chunks()
+        statuses = np.zeros(self.tiles, np.int64)
+        for chunk, found in zip(chunks, pool.map(lambda chunk: run_tiles(self.arrays, chunk), chunks), strict=True):
+            statuses[chunk] = found
         while (statuses == Status.LOG_FULL).any():
             self.arrays.grow_log()
             again = np.flatnonzero(statuses == Status.LOG_FULL)
@@ -168,6 +174,26 @@ class Machine:
         if len(faulted):
             raise self._fault(int(faulted[0]), int(statuses[faulted[0]]))
         return statuses
+
+    def _chunks(self) -> list[NDArray[np.int64]]:
+        """Tiles in the order and portions in which threads take them.
+
+        What a tile did in the last phase that launched workers is what it is expected to cost. The costly ones go
+        first: tiles that run the same code stand together, and what is left for the end is small, so that the threads
+        finish at the same time.
+        """
+        gained = self.arrays.counters[:, layout.COUNT_TURNS] - self._turns
+        if gained.any():
+            self._turns, self._cost = self._turns + gained, gained
+        order = np.argsort(-self._cost, kind="stable")
+        if self.threads == 1:
+            return [order]
+        chunks = []
+        while len(order):
+            size = max(_LEAST_CHUNK, len(order) // (2 * self.threads))
+            chunks.append(order[:size])
+            order = order[size:]
+        return chunks
 
     def _fault(self, tile: int, status: int) -> TileFault:
         assert self.image is not None

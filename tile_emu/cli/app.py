@@ -30,6 +30,10 @@ Check = Annotated[
 ]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
 Define = Annotated[list[str] | None, typer.Option("-D", "--define", help="Preprocessor definition NAME or NAME=VALUE.")]
+Engine = Annotated[
+    str | None, typer.Option(help="interpreter, translator or auto: how workers run; results and cycles are the same.")
+]
+DumpTranslated = Annotated[Path | None, typer.Option(help="Folder for a copy of the translated code that ran.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="File to write.")]
 
 
@@ -112,6 +116,8 @@ def matmul(
     threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
     check: Check = False,
+    engine: Engine = None,
+    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Matrix product C = A * B over all tiles, checked against float64.
@@ -120,7 +126,9 @@ def matmul(
     error.
     """
     from tile_emu.cli.matmul import Form, Options, run_matmul
+    from tile_emu.engines import choose_engine
 
+    choose_engine(engine, dump_translated)
     form = Form(batch, transpose_a, transpose_b, bias, activation, result)
     passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json, form, check))
     raise typer.Exit(0 if passed else 1)
@@ -257,6 +265,8 @@ def codelet(
     trace: Annotated[bool, typer.Option("--trace", help="List every executed bundle with what it changed.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Count executions of each source line.")] = False,
     check: Check = False,
+    engine: Engine = None,
+    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md).
@@ -264,7 +274,9 @@ def codelet(
     Exit status: 0 after a run, 1 for a fault, an error in the source or a finding of --check, 2 for a usage error.
     """
     from tile_emu.cli.codelet import print_codelet
+    from tile_emu.engines import choose_engine
 
+    choose_engine(engine, dump_translated)
     clean = print_codelet(sources, entry, state, include or [], define or [], chip, as_json, trace, profile, check)
     raise typer.Exit(0 if clean else 1)
 

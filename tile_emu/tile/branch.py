@@ -75,7 +75,7 @@ class Branch(MemoryBranch):
         # Pairs as 64 bits: a later 64-bit read of two 32-bit writes would have to wait for both to reach the cache.
         for pair in range(len(values) // 2):
             low, high = values[2 * pair], values[2 * pair + 1]
-            lines.append(f"arf64[({target} >> 1) + {pair}] = ({low} & M32) | ({high} << 32)")
+            lines.append(f"arf64[({target} >> 1) + {pair}] = join_words({low}, {high})")
         return lines
 
     def _group(self) -> list[str]:

@@ -197,7 +197,7 @@ class MemoryBranch(BranchBase):
         return lines
 
     def _pace_checks(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
-        """Offsets o0..o2 of the accesses, checked; -1 for a load that is off. One test passes the usual case."""
+        """Offsets o0..o2 of the accesses, checked but for loads that are off. One test passes the usual case."""
         offsets = [f"o{which}" for which, _, _ in accesses]
         lines = [f"o{which} = a{which} - sram_base" for which, _, _ in accesses]
         usual = [f"({' | '.join(offsets)}) & 7 == 0"] + [f"uint64({o}) <= uint64(sram_size - 8)" for o in offsets]
@@ -209,10 +209,9 @@ class MemoryBranch(BranchBase):
                 lines += check
             else:
                 lines += [f"    if d{which} < ARF_STORED:", *(f"    {line}" for line in check)]
-                lines += ["    else:", f"        o{which} = -1"]
         for i, (first, _, _) in enumerate(accesses):
             for second, _, kind in accesses[i + 1 :]:
-                made = f"o{first} >= 0" + (f" and o{second} >= 0" if kind != "store" else "")
+                made = f"d{first} < ARF_STORED" + (f" and d{second} < ARF_STORED" if kind != "store" else "")
                 lines.append(f"if {made} and same_element(a{first}, a{second}, sram_base + interleaved):")
                 lines += self.fail("CONFLICT", f"a{second}")
         return lines + (self._before_store("o2") if accesses[-1][2] == "store" else [])
@@ -223,7 +222,7 @@ class MemoryBranch(BranchBase):
         for which, size, kind in accesses:
             if kind == "store":
                 continue
-            lines.append(f"if o{which} >= 0:")
+            lines.append(f"if d{which} < ARF_STORED:")
             lines += ["    " + line for line in self.note("read", f"o{which}", size)]
             if size == 8:
                 lines += [f"    w{which} = int64(mem64[o{which} >> 3])", f"    t{which} = d{which}"]

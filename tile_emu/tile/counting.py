@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +50,35 @@ class ExecutionCounter:
 
     def take(self, counters: I64) -> PhaseCounts:
         """Counts since the last call; ``counters`` i64[tiles, ..] as TileArrays.count_words made them."""
-        parts = [counters[:, layout.EXECUTIONS + i * self._places :][:, : self._places] for i in range(3)]
-        totals = [part.sum(axis=0) for part in parts]
-        work = self._add_up(parts[0], totals[0], self._work)
-        work += self._add_up(parts[2], totals[2], self._supervisor_work)
-        for part, total in zip(parts, totals):
-            part[:, total > 0] = 0
-        return PhaseCounts(np.rint(work).astype(np.int64), *totals)
+        by_workers = self._touched(counters, layout.TOUCHED)
+        by_supervisor = self._touched(counters, layout.TOUCHED_SUPERVISOR)
+        executions, work = self._part(counters, 0, by_workers, self._work)
+        extra, _ = self._part(counters, 1, by_workers, np.zeros_like(self._work))
+        supervisor, own = self._part(counters, 2, by_supervisor, self._supervisor_work)
+        return PhaseCounts(np.rint(work + own).astype(np.int64), executions, extra, supervisor)
 
-    @staticmethod
-    def _add_up(counts: I64, total: I64, work: NDArray[np.float64]) -> NDArray[Any]:
-        """float64[tiles, WORK]; only words that ran at all are looked at."""
-        ran = np.flatnonzero((total > 0) & work.any(axis=1))
-        product: NDArray[np.float64] = counts[:, ran].astype(np.float64) @ work[ran]
-        return product
+    def _touched(self, counters: I64, field: int) -> I64:
+        """Places that may have been counted since the last call: those of pages that ran. Clears the marks."""
+        mask = int(np.bitwise_or.reduce(counters[:, field]))
+        counters[:, field] = 0
+        if mask == 0:
+            return np.zeros(0, np.int64)
+        ran = np.array([mask >> bit & 1 for bit in range(64)], bool)
+        places = np.arange(self._places)
+        marked = ran[places // layout.PAGE_WORDS & 63]
+        marked[-1] = True
+        return places[marked]
+
+    def _part(
+        self, counters: I64, part: int, places: I64, work: NDArray[np.float64]
+    ) -> tuple[I64, NDArray[np.float64]]:
+        """Executions by place of one part, and work by tile, float64[tiles, WORK]; clears the part."""
+        total = np.zeros(self._places, np.int64)
+        first = layout.EXECUTIONS + part * self._places
+        counts = counters[:, first + places]
+        total[places] = counts.sum(axis=0)
+        ran = total[places] > 0
+        counters[:, first + places[ran]] = 0
+        wanted = ran & work[places].any(axis=1)
+        done: NDArray[np.float64] = counts[:, wanted].astype(np.float64) @ work[places[wanted]]
+        return total, done

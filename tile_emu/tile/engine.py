@@ -22,6 +22,7 @@ from tile_emu.tile.generate import group_functions, semantic_imports, stochastic
 from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import opcode_of
 from tile_emu.tile.supervisor_template import SUPERVISOR_TEMPLATE
+from tile_emu.tile.translate import calls
 from tile_emu.tile.worker_template import WORKER_TEMPLATE
 
 _HEADER = '''"""Interpreter loops of tile-emu, generated from the instruction table.
@@ -31,7 +32,7 @@ Do not edit: made anew when the table, a semantic function or the generator chan
 import numpy as np
 from numpy import int64, uint32, uint64
 
-from tile_emu.isa.semantics.bits import sign_extend
+from tile_emu.isa.semantics.bits import join_words, sign_extend
 from tile_emu.isa.semantics.memory import pace_address, pace_stride
 from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.semantics.randomness import prng_step
@@ -42,6 +43,7 @@ from tile_emu.tile.layout import *
 from tile_emu.tile.opcodes import *
 from tile_emu.tile.support import *
 @@from tile_emu.tile.notes import *
+from tile_emu.tile.translate.calls import *
 @IMPORTS@
 
 M32 = 0xFFFFFFFF
@@ -81,7 +83,7 @@ def _version() -> str:
     """Hash of everything the generated source and what it compiles to depend on."""
     digest = hashlib.sha256(table().version.encode())
     modules = {sys.modules[s.module].__file__ for s in SEMANTICS.values() if s.module}
-    modules |= {__file__, csrspace.__file__, str(Path(__file__).with_name("support.py"))}
+    modules |= {__file__, csrspace.__file__, str(Path(__file__).with_name("support.py")), calls.__file__}
     for path in sorted(str(m) for m in modules if m):
         digest.update(fingerprint(Path(path)).encode())
     return digest.hexdigest()[:16]

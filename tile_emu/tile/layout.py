@@ -35,6 +35,7 @@ FIELD_NO_REPEAT = 3  # 1 if it may not stand in a repeat body
 FIELD_MAIN_OPERANDS = 4  # op0..op4
 FIELD_AUX_OPERANDS = 9  # op0..op3
 FIELD_SECOND_WORD = 13  # inline word of sendpicp
+FIELD_UNIT = 13  # of a worker's row: first unit of translated code that starts here, 0 if none is known
 FIELD_SOURCES = 14  # MRF positions the supervisor must wait for, plus 1, 5 bits each
 FIELD_TARGETS = 15  # two MRF positions of 5 bits that become ready a latency after issue, MRF_SINK for none
 OPCODE_INVALID = -1
@@ -83,6 +84,7 @@ class Status(IntEnum):
     DECODE = 5  # a page has no decoded form yet
     STEPPED = 7  # the instrumented variant has executed what it was asked to
     LOG_FULL = 6  # exchange log needs more room
+    TRANSLATE = 10  # a worker stands at an entry that the translator has to look at
     EXITED_TRUE = 8  # worker ended with status true
     EXITED_FALSE = 9
     FP = 16 + 5
@@ -106,6 +108,9 @@ COUNT_AMP = 2  # AMP instructions
 COUNT_SUPERVISOR = 3  # supervisor instructions
 COUNT_BUSY = 4  # cycles from a launch to the last exit, summed over launches
 COUNT_LAUNCHES = 6  # launches completed
+# Code that ran since the last look, one bit for a page (by its number mod 64): of workers, of the supervisor.
+TOUCHED = 7
+TOUCHED_SUPERVISOR = 14
 COUNT_WORKER = 8  # 8..13: turns of each worker
 COUNTERS = 16
 # Behind the counters, for every instruction word from the start of SRAM: how often workers executed it, then the turns

@@ -17,6 +17,8 @@ from tile_emu.tile.engine import interpreter
 from tile_emu.tile.inspection import Inspection
 from tile_emu.tile.layout import Status
 from tile_emu.tile.sram import allocate_sram
+from tile_emu.tile.translate.emit import ChipFacts
+from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
 
 # Turns of one launch, or supervisor instructions between two stops, before a program counts as endless: some seconds of
 # chip time, and a fault the user sees after some ten seconds instead of a command that never returns.
@@ -70,7 +72,7 @@ class TileArrays:
     loops works with; ``check`` runs that variant always, and has it look for errors.
     """
 
-    def __init__(self, chip: Chip, tiles: int, check: bool = False) -> None:
+    def __init__(self, chip: Chip, tiles: int, check: bool = False, engine: str | None = None) -> None:
         self.chip = chip
         self.tiles = tiles
         self.pool = DecodePool(chip.architecture)
@@ -96,6 +98,7 @@ class TileArrays:
         self.sram = _sram(chip)
         self.limit = ENDLESS_LIMIT
         self.inspection = Inspection(chip, tiles, checking=True) if check else None
+        self.units = Units(engine, ChipFacts(self.sram, self.slots))
         self.scsr[:, S_TILE_ID] = np.arange(tiles)
         self.scsr[:, S_INCOMING_MUX] = chip.exchange.neutral_mux
         self.csrs[:, :, W_WSR] = np.arange(layout.WORKERS)
@@ -137,12 +140,16 @@ class TileArrays:
     def decode_missing(self, tile: int) -> None:
         """Decode the page at which a context of the tile stopped with Status.DECODE. Safe from several threads."""
         context = int(self.sup[tile, layout.STOPPED_CONTEXT])
-        mode = 1 if context == layout.SUPERVISOR else 0
         offset = int(self.progress[tile, context, layout.PC]) - self.chip.memory.base
-        page = offset // layout.PAGE_BYTES
-        words = self.memory[tile, : self.executable].view(np.uint32)
-        with self._lock:
-            self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
+        self.page_slot(tile, offset // layout.PAGE_BYTES, mode=1 if context == layout.SUPERVISOR else 0)
+
+    def page_slot(self, tile: int, page: int, mode: int = 0) -> int:
+        """Pool slot of a tile's page, which is decoded if it has not been. Safe from several threads."""
+        if self.pages[tile, mode, page] < 0:
+            words = self.memory[tile, : self.executable].view(np.uint32)
+            with self._lock:
+                self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
+        return int(self.pages[tile, mode, page])
 
 
 def _timing(chip: Chip) -> tuple[int, ...]:
@@ -168,6 +175,7 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
     views = (arrays.inspected().views,) if instrumented else ()
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
+    context = new_context()
     todo = np.arange(len(tiles))
     while True:
         found = np.zeros(len(todo), np.int64)
@@ -195,11 +203,15 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
                 undo,
                 arrays.timing,
                 arrays.limit,
+                NO_UNITS if instrumented else arrays.units.rows,
+                context,
                 *views,
             )
         statuses[todo] = found
         for tile in tiles[todo[found == Status.DECODE]]:
             arrays.decode_missing(int(tile))
-        todo = todo[found == Status.DECODE]
+        for tile in tiles[todo[found == Status.TRANSLATE]]:
+            arrays.units.consider(arrays, int(tile))
+        todo = todo[(found == Status.DECODE) | (found == Status.TRANSLATE)]
         if not len(todo):
             return statuses

@@ -10,7 +10,7 @@ SUPERVISOR_TEMPLATE = '''
 @jit(leaf=True)
 def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
               tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
-              tile_counters, undo, timing, limit@{, views}@):
+              tile_counters, undo, timing, limit, units, context@{, views}@):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
@@ -40,7 +40,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         t = sup[CYCLE]
         last_exit = latest_exit(progress)
         launching = sup[LAUNCH_NEXT] >= 0
-        executed = 0
+        executed = touched = 0
         fault_address = -1
         status = 0
         waiting = False
@@ -53,7 +53,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                     status = run_worker(
                         mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker],
                         all_acc[worker], weights16, weights32, csrs[worker], slots, progress[worker], counters, undo,
-                        limit@{, view}@)
+                        limit, units, context@{, view}@)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
                         break
                     if status == EXITED_FALSE:
@@ -92,6 +92,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             @@if stops_before(view, o, int64(code[p + U2])):
             @@    status = STEPPED
             @@    break
+            touched |= 1 << ((o >> (PAGE_SHIFT + 2)) & 63)
             next_pc = pc + int64(code[p + U2])
             sources = int64(code[p + U14])
             while sources != 0:
@@ -161,5 +162,6 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
         own[FAULT_ADDRESS] = fault_address
         sup[CYCLE] = t
         counters[COUNT_SUPERVISOR] += executed
+        counters[TOUCHED_SUPERVISOR] |= touched
         statuses[i] = status
 '''

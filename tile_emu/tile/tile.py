@@ -52,10 +52,13 @@ class Tile:
     faulting instruction.
     """
 
-    def __init__(self, chip: str | Chip = "ipu21", check: bool = False) -> None:
-        """``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed."""
+    def __init__(self, chip: str | Chip = "ipu21", check: bool = False, engine: str | None = None) -> None:
+        """``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed.
+
+        ``engine``: interpreter, translator or auto (tile_emu.engines); the same results whichever it is.
+        """
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
-        self.arrays = TileArrays(self.chip, 1, check)
+        self.arrays = TileArrays(self.chip, 1, check, engine)
         self.symbols: dict[str, int] = {}
         self.lines: dict[int, str] = {}  # 'file:line' by instruction address
         self._tracer: Tracer | None = None

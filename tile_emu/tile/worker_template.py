@@ -11,11 +11,12 @@ def rounding_draw(op, csr):
 
 @jit(leaf=True)
 def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weights16, weights32, csr, slots, own,
-               counters, undo, limit@{, view}@):
+               counters, undo, limit, units, context@{, view}@):
     """Run one worker until it exits, faults or needs a page decoded; a Status.
 
     mem8 .. mem64: views of the tile's SRAM; sram: (base, size, interleaved, executable) in bytes,
-    the last two as offsets; pages: int32[2, n] page tables by mode; own: this context's progress (int64).
+    the last two as offsets; pages: int32[2, n] page tables by mode; own: this context's progress (int64);
+    units, context: translated code (tile_emu.tile.translate.runtime), row 0 of units tells whether to use it.
     """
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     pc = own[PC]
@@ -39,6 +40,8 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     w0 = w1 = 0
     p = uint64(0)
     fetch = True
+    translating = units[0, UNIT_ADDRESS] != 0
+    unit = -1
     while True:
         if fetch:
             o = pc - sram_base
@@ -50,7 +53,39 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 status = DECODE
                 break
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            counters[TOUCHED] |= 1 << ((o >> (PAGE_SHIFT + 2)) & 63)
             fetch = False
+            if translating and repeat_left == 0 and (code[p + U13] != 0 or turns == 0):
+                unit = find_unit(units, int64(code[p + U13]), pages)
+                if unit < 0:
+                    status = TRANSLATE
+                    break
+                if units[unit, UNIT_ADDRESS] != 0 and not trapping and ctl & CTL_ESR == 0:
+                    own[PC] = pc
+                    own[TURNS] = turns
+                    own[REPEAT_LEFT] = 0
+                    ended = run_unit(units[unit], sram_base, mem8, pages, mrf, arf, acc, csr, own, weights16, weights32,
+                                     counters, limit, context)
+                    pc = own[PC]
+                    # Without progress the instruction is one for the interpreter.
+                    translating = own[TURNS] != turns
+                    turns = own[TURNS]
+                    repeat_left = own[REPEAT_LEFT]
+                    repeat_first = own[REPEAT_FIRST]
+                    repeat_end = own[REPEAT_END]
+                    instructions += 4 * context[CONTEXT_WORDS]
+                    amp_count += context[CONTEXT_AMP]
+                    if ended != 0:
+                        instructions += 4
+                        turns += 1
+                        counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
+                        break
+                    fetch = True
+                    continue
+                if turns == 0 and units[unit, UNIT_TURNS] >= units[unit, UNIT_LIMIT]:
+                    status = TRANSLATE
+                    break
+                translating = False
         size = int64(code[p + U2])
         @@if stops_before(view, pc - sram_base, size):
         @@    status = STEPPED
@@ -173,6 +208,8 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     counters[COUNT_TURNS] += turns - turns_before
     counters[COUNT_INSTRUCTIONS] += instructions >> 2
     counters[COUNT_AMP] += amp_count
+    if unit > 0:
+        units[unit, UNIT_TURNS] += turns - turns_before
     if ended != 0:
         own[EXIT_CYCLE] = start + 6 * (turns - 1)
         return ended

@@ -30,6 +30,10 @@ if DISABLED:
         """f16 pattern nearest (ties to even) to a float32; overflow gives the infinity pattern."""
         return int(np.float16(value).view(np.uint16))
 
+    def join_words(low: Any, high: Any) -> Any:
+        """Signed 64 bits of the low 32 bits of two integers."""
+        return (int(low) & 0xFFFFFFFF) | ((int(high) & 0xFFFFFFFF ^ 0x80000000) - 0x80000000) << 32
+
 else:
     import llvmlite.binding as llvm
     from llvmlite import ir
@@ -72,6 +76,11 @@ else:
             return builder.zext(builder.bitcast(half, ir.IntType(16)), ir.IntType(64))
 
         return types.int64(types.float32), codegen
+
+    @jit(inline=True)
+    def join_words(low: Any, high: Any) -> Any:
+        """Signed 64 bits of the low 32 bits of two integers."""
+        return (low & 0xFFFFFFFF) | (high << 32)
 
     if HAVE_F16C:
         widen = _widen_native

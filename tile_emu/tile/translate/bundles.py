@@ -1,0 +1,214 @@
+"""What translated code calls for each instruction or bundle: the interpreter's branches with operands as parameters.
+
+A bundle function works on a ``State`` whose register files are local arrays of the translated function. It is inlined
+there with constant operands, so LLVM folds away what the operands decide and keeps the registers in machine registers.
+The text of a branch is the interpreter's own (tile_emu.tile.branch); only its way out differs: a check that fails
+returns 1 before anything has changed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tile_emu.isa.semantics import SEMANTICS, Shape
+from tile_emu.isa.table import Form, Operand
+from tile_emu.tile.branch import Branch, parameters
+from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
+from tile_emu.tile.opcodes import group_of
+from tile_emu.tile.translate.amp_usual import USUAL
+
+_LOADS = (Shape.LOAD, Shape.LOAD_STEP, Shape.LOAD_DELTA, Shape.LOAD_TWO, Shape.PACE)
+
+# Names a branch uses, and where they are in the state.
+_FROM_STATE = (
+    "mem8", "mem16", "mem32", "mem64", "pages", "mrf", "arf", "arf64", "acc", "held", "trial", "marks", "csr", "own",
+    "weights16", "weights32", "ctl", "sram_base", "sram_size", "interleaved", "code_end", "code_low", "code_bytes",
+    "counters",
+)  # fmt: skip
+
+_HELD = """if t{n} >= 0:
+    if t{n} & HELD_WORD:
+        arf[t{n} & HELD_REGISTER] = uint32(w{n} & M32)
+    else:
+        arf64[t{n} >> 1] = w{n}"""
+
+
+class TranslatedBranch(Branch):
+    """A branch as translated code needs it. ``checked``: with its address checks, else they are known to pass."""
+
+    def __init__(self, form: Form, checked: bool) -> None:
+        super().__init__(form)
+        self._checked = checked
+
+    def field(self, operand: Operand) -> str:
+        name = super().field(operand)
+        if self.form.pipe == "aux":
+            self.fields.discard(name)
+            name = "x" + name
+            self.fields.add(name)
+        return name
+
+    def fail(self, status: str, address: str = "-1") -> list[str]:
+        return ["    return 1"]
+
+    def note(self, action: str, offset: str, size: int) -> list[str]:
+        return []  # what is noted is noted by the instrumented interpreter
+
+    def _check(self, address: str, size: int, store: bool = False) -> list[str]:
+        if self._checked:
+            return super()._check(address, size, store)
+        return [f"o = {address} - sram_base"]
+
+    def _before_store(self, offset: str) -> list[str]:
+        if not self._checked:
+            return []
+        return [
+            f"if {offset} < code_end:",
+            f"    if holds_unit({offset}, code_low, code_bytes):",
+            "        return 1",
+            f"    forget_page(pages, {offset})",
+        ]
+
+    def _two_accesses(self, sizes: tuple[int, int]) -> list[str]:
+        return super()._two_accesses(sizes) if self._checked else self._check("a1", sizes[1])
+
+    def _pace_checks(self, accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        if self._checked:
+            return super()._pace_checks(accesses)
+        return [f"o{which} = a{which} - sram_base" for which, _, _ in accesses]
+
+    def _slot(self, index: Operand) -> list[str]:
+        # The slot itself is passed: which one an index means is known when a unit is found.
+        return [f"slot = {self.field(index)}"]
+
+    def _put(self) -> list[str]:
+        index, source = self.printed
+        return [*self._slot(index), f"write_worker(csr, slot, {self.value(source)}, acc)"]
+
+
+def sorted_fields(branch: Branch) -> list[str]:
+    """Parameters for a branch's operands, in the order they are passed; call after ``lines``."""
+    return sorted(branch.fields)
+
+
+class BundleFunction:
+    """One bundle function: of a pair of forms, of which one may be missing."""
+
+    def __init__(self, main: Form | None, aux: Form | None, checked: bool, usual: bool, keeps: bool) -> None:
+        """``usual``: the aux half is an AMP instruction in mode E4. ``keeps``: accumulators live in ``held``."""
+        self.main = None if main is None else TranslatedBranch(main, checked)
+        self.aux = None if aux is None else TranslatedBranch(aux, checked)
+        self._usual, self._keeps = usual, keeps
+        self.lines: list[str] = []
+        self.imports: set[tuple[str, str]] = set()  # module, name
+        if self.main is not None:
+            self.lines += self._main(self.main)
+        aux_lines = [] if self.aux is None else self._aux(self.aux)
+        self.lines += aux_lines
+        if main is not None and SEMANTICS[main.mnemonic].shape in _LOADS:
+            self.lines = ["t0 = t1 = -1", "w0 = w1 = 0", *self.lines]
+            self.lines += [line for n in (0, 1) for line in _HELD.format(n=n).splitlines()]
+        forms = [str(form.index) if form is not None else "" for form in (main, aux)]
+        self.name = f"bundle_{'_'.join(forms)}" + ("" if checked else "_safe") + ("_usual" if usual else "")
+        self.title = " ; ".join(form.mnemonic for form in (main, aux) if form is not None)
+
+    def _main(self, branch: TranslatedBranch) -> list[str]:
+        lines = [line for text in branch.lines() for line in text.splitlines()]
+        return self._calling(branch, self._keeping(branch, lines))
+
+    def _keeping(self, branch: TranslatedBranch, lines: list[str]) -> list[str]:
+        """Have what works on accumulators in memory find them there."""
+        uses = "acc" in parameters(branch.semantic) or branch.semantic.shape is Shape.PUT
+        if not (self._keeps and uses):
+            return lines
+        return ["copy_accumulators(acc, held)", *lines, "copy_accumulators(held, acc)"]
+
+    def _calling(self, branch: TranslatedBranch, lines: list[str]) -> list[str]:
+        if branch.semantic.function is not None:
+            self.imports.add((branch.semantic.module, branch.semantic.name))
+        if branch.semantic.shape in (Shape.GET, Shape.PUT):
+            return ["csr[W_FP_STS] |= uint32(marks[0])", "marks[0] = 0", *lines]
+        return lines
+
+    def _aux(self, branch: TranslatedBranch) -> list[str]:
+        lines = [line for text in branch.lines() for line in text.splitlines()]
+        flags = any(line.lstrip().startswith("flags =") for line in lines)
+        lines = self._usual_call(branch, lines) if self._usual else self._keeping(branch, lines)
+        if flags and group_of(branch.form) == "special":
+            lines += [f"extra = flags >> {EXTRA_TURNS_SHIFT}", "marks[0] |= flags & 7", "if extra != 0:"]
+            lines += ["    marks[1] += extra", "    count_extra(counters, sram_base, pc, extra)"]
+        elif flags:
+            lines.append("marks[0] |= flags")
+        return self._calling(branch, lines)
+
+    def _usual_call(self, branch: TranslatedBranch, lines: list[str]) -> list[str]:
+        """The AMP step tried on a copy of the accumulators, done again in full if it was not the usual case."""
+        assert branch.form.mnemonic in USUAL
+        targets, call = lines[0].split(" = ", 1)
+        arguments = call.split("(acc, ", 1)[1]
+        first = targets.split(",")[0]
+        return [
+            "copy_accumulators(trial, held)",
+            f"{targets} = usual_{branch.form.mnemonic}(trial, {arguments}",
+            f"if {first} >= ATTENTION:",
+            "    copy_accumulators(acc, held)",
+            f"    {targets} = rare_{branch.form.mnemonic}(acc, {arguments}",
+            "    copy_accumulators(held, acc)",
+            "else:",
+            "    copy_accumulators(held, trial)",
+            *lines[1:],
+        ]
+
+    def fields(self) -> list[str]:
+        """Names of the operands, main half first."""
+        return [name for branch in (self.main, self.aux) if branch is not None for name in sorted_fields(branch)]
+
+    def source(self) -> list[str]:
+        """Lines of the function."""
+        body = "\n".join(self.lines)
+        names = [name for name in _FROM_STATE if _mentions(body, name)]
+        return [
+            "@bundle",
+            f"def {self.name}({', '.join(['state', 'pc', 'cycle', *self.fields()])}):",
+            f'    """{self.title}"""',
+            "    draw = 0",
+            *(f"    {name} = state.{name}" for name in names),
+            *(f"    {line}" for line in self.lines),
+            "    return 0",
+        ]
+
+
+_RETURNS = {
+    Shape.BRANCH: "taken", Shape.BRANCH_DECREMENT: "taken", Shape.JUMP_REGISTER: "next_pc", Shape.CALL: "taken",
+    Shape.REPEAT: "repeat_count", Shape.EXIT: "ended",
+}  # fmt: skip
+
+
+class ControlFunction:
+    """The function of a branch, jump through a register, call, rpt or exit; returns what its shape decides."""
+
+    def __init__(self, form: Form, repeat_mask: int) -> None:
+        self.branch = TranslatedBranch(form, False)
+        lines = [line for text in self.branch.lines() for line in text.splitlines()]
+        self.name = f"control_{form.index}"
+        self.imports = (
+            {(self.branch.semantic.module, self.branch.semantic.name)} if self.branch.semantic.name else set()
+        )
+        self._lines = [
+            "@bundle",
+            f"def {self.name}(state, next_pc, {', '.join(sorted_fields(self.branch))}):",
+            f'    """{form.mnemonic}"""',
+            "    mrf = state.mrf",
+            f"    repeat_mask = {repeat_mask}",
+            "    taken = repeat_count = ended = 0",
+            *(f"    {line}" for line in lines),
+            f"    return {_RETURNS[self.branch.semantic.shape]}",
+        ]
+
+    def source(self) -> list[str]:
+        """Lines of the function."""
+        return self._lines
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"\b{name}\b", text) is not None

@@ -1,0 +1,391 @@
+"""Source of a unit: one function with a worker's registers in local arrays and its blocks one after another.
+
+Time and instructions are added up at the end of a block; a check that fails leaves the function *before* its
+instruction, with the number of the place in ``where``. Tables by place say how far into its block that is. The
+interpreter then executes the instruction and raises what there is to raise.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tile_emu.isa.semantics import SEMANTICS, Shape
+from tile_emu.isa.table import Form
+from tile_emu.tile import csrspace, layout
+from tile_emu.tile.opcodes import group_of
+from tile_emu.tile.translate.amp_usual import USUAL
+from tile_emu.tile.translate.bundles import BundleFunction, ControlFunction, sorted_fields
+from tile_emu.tile.translate.calls import CONTEXT_FIELDS, CONTEXT_RAN
+from tile_emu.tile.translate.flow import Block, Instruction, Unit
+from tile_emu.tile.translate.guard import Guard
+
+_INDENT = "    "
+_BRANCHES = (Shape.BRANCH, Shape.BRANCH_DECREMENT)
+_CONTROL = (*_BRANCHES, Shape.JUMP, Shape.CALL, Shape.JUMP_REGISTER, Shape.EXIT)
+_LEAST_GUARDED = 2  # accesses of straight code that are worth a guard
+
+
+class Segment:
+    """Instructions that run one after another, counted together."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.instructions: list[Instruction] = []
+
+    @property
+    def turns(self) -> int:
+        return len(self.instructions)
+
+
+class Place(NamedTuple):
+    """Where a unit can be left: the address in bytes from its base (-1: in pc_out), and how far into which segment."""
+
+    offset: int
+    segment: int
+    turns: int
+
+
+class ChipFacts(NamedTuple):
+    """What of the chip decides what is emitted. ``slots``: csrspace.slot_tables."""
+
+    sram: tuple[int, ...]  # base, size, interleaved, executable, repeat mask, end of code
+    slots: Any
+
+
+def indented(lines: list[str]) -> list[str]:
+    return [_INDENT + line for line in lines]
+
+
+def _is_usual(instruction: Instruction) -> bool:
+    """Whether the aux half is an AMP instruction with a form for the usual case."""
+    form = instruction.aux
+    if form is None or form.mnemonic not in USUAL:
+        return False
+    immediate = form.operands[form.text_operands[-1][0]]
+    return int(instruction.row[layout.FIELD_AUX_OPERANDS + int(immediate.name[2:])]) & 3 == 0
+
+
+class Emitter:
+    """Emits one unit."""
+
+    def __init__(self, unit: Unit, chip: ChipFacts) -> None:
+        self.unit = unit
+        self.chip = chip
+        self.base = chip.sram[0] + unit.first_page * layout.PAGE_BYTES
+        self.block_of = {block.pc: block.index for block in unit.blocks}
+        self.places: list[Place] = [Place(0, 0, 0)]  # number 0 is no place
+        self.segments: list[Segment] = []
+        self.functions: dict[str, BundleFunction | ControlFunction] = {}
+        everything = [i for block in unit.blocks for j in block.instructions for i in (j, *j.body)]
+        self.keeps = any(_is_usual(i) for i in everything)
+
+    def _segment(self) -> Segment:
+        self.segments.append(Segment(len(self.segments)))
+        return self.segments[-1]
+
+    def _leave(self, pc: int, done: Segment | None = None) -> list[str]:
+        """Leave before the instruction at an address, of whose segment ``done`` has been executed."""
+        place = (done.number, done.turns) if done is not None else (0, 0)
+        self.places.append(Place(pc - self.base if pc >= 0 else -1, *place))
+        return [f"where = {len(self.places) - 1}", "break"]
+
+    # One instruction.
+
+    def _bundle(self, instruction: Instruction, done: Segment, passes: int, checked: bool) -> list[str]:
+        """Lines of an instruction or bundle that is not control flow. ``passes``: turns of a pass in a loop, else 0."""
+        return self._call(instruction, instruction.main, done, passes, checked)
+
+    def _call(
+        self, instruction: Instruction, main: Form | None, done: Segment, passes: int, checked: bool
+    ) -> list[str]:
+        new = BundleFunction(main, instruction.aux, checked, _is_usual(instruction), self.keeps)
+        function = self.functions.setdefault(new.name, new)
+        assert isinstance(function, BundleFunction)
+        turns = f"turns + marks[1] + {done.turns}" + (f" + done * {passes}" if passes else "")
+        status = self._touches_status(instruction)
+        special = instruction.aux is not None and group_of(instruction.aux) == "special"
+        timed = [f"base + {instruction.pc - self.base}", f"start + 6 * ({turns})"] if status or special else ["0", "0"]
+        arguments = ["state", *timed, *self._fields(instruction, function.fields())]
+        text = f"{function.name}({', '.join(arguments)})"
+        lines = [f"own[REPEAT_LEFT] = {'count - done' if passes else 0}"] if status else []
+        if not any("return 1" in line for line in function.lines):
+            return [*lines, text]
+        return [*lines, f"if {text} != 0:", *indented(self._leave(instruction.pc, done))]
+
+    def _touches_status(self, instruction: Instruction) -> bool:
+        halves = (form for form in (instruction.main, instruction.aux) if form is not None)
+        return any(SEMANTICS[form.mnemonic].shape in (Shape.GET, Shape.PUT) for form in halves)
+
+    def _fields(self, instruction: Instruction, names: list[str]) -> list[str]:
+        """Operand values of a call."""
+        values = []
+        for name in names:
+            aux = name.startswith("x")
+            first = layout.FIELD_AUX_OPERANDS if aux else layout.FIELD_MAIN_OPERANDS
+            value = int(instruction.row[first + int(name.lstrip("xrs"))])
+            form = instruction.aux if aux else instruction.main
+            assert form is not None
+            if SEMANTICS[form.mnemonic].shape in (Shape.GET, Shape.PUT) and name.lstrip("x").startswith("s"):
+                value = int(self.chip.slots[int(aux), value])
+            values.append(str(value))
+        return values
+
+    # Blocks.
+
+    def block(self, block: Block) -> list[str]:
+        """Lines of a block under its ``if``."""
+        last = None if block.stop or block.instructions[-1].shape not in _CONTROL else block.instructions[-1]
+        straight = block.instructions if last is None else block.instructions[:-1]
+        lines, done = self._straight(straight)
+        if last is not None:
+            return lines + self._control(block, last, done)
+        end = straight[-1].end if straight else block.pc
+        if block.stop:
+            return lines + self._leave(end, done)
+        return [*lines, *self._add_up(done), *self._go(block, end)]
+
+    def _straight(self, instructions: list[Instruction]) -> tuple[list[str], Segment]:
+        lines: list[str] = []
+        done = self._segment()
+        position = 0
+        while position < len(instructions):
+            instruction = instructions[position]
+            if instruction.shape is Shape.REPEAT:
+                lines += self._repeat(instruction, done)
+                done = self._segment()
+                position += 1
+                continue
+            run, guard = self._guarded_run(instructions[position:])
+            if guard:
+                lines += ["count = 1", *guard, "if not safe:", *indented(self._leave(instruction.pc, done))]
+            for one in run:
+                lines += self._bundle(one, done, 0, not guard)
+                done.instructions.append(one)
+            position += len(run)
+        return lines, done
+
+    def _guarded_run(self, instructions: list[Instruction]) -> tuple[list[Instruction], list[str]]:
+        """The longest start of some instructions under one guard, with it; else a single instruction without."""
+        longest: tuple[list[Instruction], list[str]] = (instructions[:1], [])
+        for end in range(1, len(instructions) + 1):
+            if instructions[end - 1].shape is Shape.REPEAT:
+                break
+            guard = Guard(instructions[:end], loops=False)
+            lines = guard.build()
+            if lines is None:
+                break
+            if guard.accesses >= _LEAST_GUARDED:
+                longest = instructions[:end], lines
+        return longest
+
+    @staticmethod
+    def _add_up(done: Segment) -> list[str]:
+        return [f"turns += {done.turns}", f"ran[{done.number}] += 1"] if done.turns else []
+
+    def _endless(self, instruction: Instruction, done: Segment) -> list[str]:
+        leave = indented(self._leave(instruction.pc, done))
+        return [f"if turns + marks[1] + {done.turns} >= limit:", *leave]
+
+    def _control_call(self, instruction: Instruction) -> str:
+        assert instruction.main is not None
+        new = ControlFunction(instruction.main, self.chip.sram[4])
+        function = self.functions.setdefault(new.name, new)
+        assert isinstance(function, ControlFunction)
+        values = self._fields(instruction, sorted_fields(function.branch))
+        # A target is an address: it does not decide what the function does, and the source must not depend on it.
+        if instruction.target is not None:
+            names = sorted_fields(function.branch)
+            field = f"s{instruction.target_field - layout.FIELD_MAIN_OPERANDS}"
+            values = ["0" if name == field else value for name, value in zip(names, values, strict=True)]
+        return f"{function.name}({', '.join(['state', f'base + {instruction.next_pc - self.base}', *values])})"
+
+    def _control(self, block: Block, instruction: Instruction, done: Segment) -> list[str]:
+        """The last instruction of a block and the way to the next."""
+        shape = instruction.shape
+        if shape is Shape.EXIT:
+            return [f"ended = {self._control_call(instruction)}", *self._leave(instruction.pc, done)]
+        lines = self._endless(instruction, done)
+        done.instructions.append(instruction)
+        lines += self._add_up(done)
+        if shape is Shape.JUMP_REGISTER:
+            return lines + self._dynamic(block, instruction)
+        assert instruction.target is not None
+        if shape in _BRANCHES:
+            lines += [f"if {self._control_call(instruction)} != 0:", *indented(self._set_block(instruction.target))]
+            lines += ["else:", *indented(self._set_block(instruction.end))]
+        else:
+            if shape is Shape.CALL:
+                lines.append(self._control_call(instruction))
+            lines += self._set_block(instruction.target)
+        ends = [instruction.target] + [instruction.end] * (shape in _BRANCHES)
+        if any(end not in self.block_of for end in ends):
+            lines += ["if where != 0:", "    break"]
+        if any(self.block_of.get(end, block.index + 1) <= block.index for end in ends):
+            lines += [f"if block <= {block.index}:", "    continue"]
+        return lines
+
+    def _set_block(self, pc: int) -> list[str]:
+        """Go on at a known address once the block is done."""
+        if pc in self.block_of:
+            return [f"block = {self.block_of[pc]}"]
+        return self._leave(pc)[:1]
+
+    def _dynamic(self, block: Block, instruction: Instruction) -> list[str]:
+        """A jump through a register: to a block if it is a return to one, else out of the unit."""
+        calls = [i for b in self.unit.blocks for i in b.instructions if i.shape is Shape.CALL]
+        returns = sorted({i.next_pc for i in calls} & set(self.block_of))
+        lines = [f"pc_out = {self._control_call(instruction)}", *self._leave(-1)[:1]]
+        for pc in returns:
+            lines += [f"if pc_out == base + {pc - self.base}:", f"    block = {self.block_of[pc]}", "    where = 0"]
+        return [*lines, "if where != 0:", "    break", f"if block <= {block.index}:", "    continue"]
+
+    def _go(self, block: Block, pc: int) -> list[str]:
+        """Fall through to an address."""
+        if pc not in self.block_of:
+            return self._leave(pc)
+        lines = [f"block = {self.block_of[pc]}"]
+        return lines + (["continue"] if self.block_of[pc] <= block.index else [])
+
+    # Repeat loops.
+
+    def _repeat(self, repeat: Instruction, done: Segment) -> list[str]:
+        guard = Guard(repeat.body, loops=True).build()
+        lines = [*self._endless(repeat, done), f"count = {self._control_call(repeat)}"]
+        if guard:
+            leave = indented(indented(self._leave(repeat.pc, done)))
+            lines += ["if count != 0:", *indented([*guard, "if not safe:"]), *leave[:1]]
+            lines += ["if where != 0:", "    break"]
+        if repeat.aux is not None:
+            lines += self._call(repeat, None, done, 0, True)
+        done.instructions.append(repeat)
+        lines += self._add_up(done)
+        one_pass = self._segment()
+        loop = self._loop(repeat, one_pass, not guard)
+        inner = [
+            f"own[REPEAT_FIRST] = base + {repeat.next_pc - self.base}",
+            f"own[REPEAT_END] = base + {repeat.end - self.base}",
+            "done = 0",
+            *loop,
+            f"turns += done * {one_pass.turns}",
+            f"ran[{one_pass.number}] += done",
+        ]
+        if not guard:
+            inner += ["if where != 0:", "    left = count - done", "    break"]
+        return [*lines, "if count != 0:", *indented(inner)]
+
+    def _loop(self, repeat: Instruction, one_pass: Segment, checked: bool) -> list[str]:
+        body: list[str] = []
+        for instruction in repeat.body:
+            body += self._bundle(instruction, one_pass, len(repeat.body), checked)
+            one_pass.instructions.append(instruction)
+        return ["while done != count:", *indented([*body, "done += 1"])]
+
+    # The function.
+
+    def source(self) -> str:
+        """Source of the module."""
+        blocks: list[str] = []
+        for block in self.unit.blocks:
+            body = self.block(block)
+            if self._loops_on_itself(block):
+                body = self._own_loop(block, body)
+            blocks += [f"if block == {block.index}:", *indented(body)]
+        lines = [*self._prologue(), "while True:", *indented(blocks), *self._epilogue()]
+        function = "@native\ndef translated(context_address):\n" + textwrap.indent("\n".join(lines), _INDENT)
+        called = ["\n".join(self.functions[name].source()) for name in sorted(self.functions)]
+        return "\n\n\n".join(["\n".join(self._header()), *called, function]) + "\n"
+
+    def _loops_on_itself(self, block: Block) -> bool:
+        """A block whose branch goes to its own start gets a loop of its own, which LLVM sees through."""
+        last = block.instructions[-1] if block.instructions else None
+        return not block.stop and last is not None and last.shape in _BRANCHES and last.target == block.pc
+
+    def _own_loop(self, block: Block, body: list[str]) -> list[str]:
+        """The block's lines with the way back made an inner continue."""
+        assert body[-2:] == [f"if block <= {block.index}:", "    continue"]
+        loop = [*body[:-2], f"if block == {block.index}:", "    continue", "break"]
+        lines = ["while True:", *indented(loop), "if where != 0:", "    break"]
+        after = block.instructions[-1].end
+        return lines + ["continue"] * (self.block_of.get(after, block.index + 1) <= block.index)
+
+    def _prologue(self) -> list[str]:
+        base, size, interleaved, _, _, code_end = self.chip.sram
+        code_bytes = self.unit.pages * layout.PAGE_BYTES + 8  # a page is decoded with the first words of the next
+        lines = [
+            f"context = view_i64(context_address, {CONTEXT_FIELDS})",
+            "base = context[CONTEXT_BASE]",
+            "limit = context[CONTEXT_LIMIT]",
+            "block = context[CONTEXT_BLOCK]",
+            f"own = view_i64(context[CONTEXT_OWN], {layout.PROGRESS_FIELDS})",
+            f"csr = view_u32(context[CONTEXT_CSR], {csrspace.WORKER_CSRS})",
+            "acc = view_f32(context[CONTEXT_ACC], 32)",
+            "mrf, arf, marks = local_mrf(), local_arf(), local_marks()",
+            "ran = local_counts()",
+            "load_registers(mrf, arf, context[CONTEXT_MRF], context[CONTEXT_ARF])",
+            f"held, trial = {'local_accumulators(), local_accumulators()' if self.keeps else 'acc, acc'}",
+            *(["copy_accumulators(held, acc)"] * self.keeps),
+            f"state = new_state(context, own, csr, acc, mrf, arf, marks, held, trial, {base}, {size}, {interleaved}, "
+            f"{code_end}, base - {base}, {code_bytes})",
+            f"sram_base, sram_size, interleaved, code_end = {base}, {size}, {interleaved}, {code_end}",
+            "start = own[START_CYCLE]",
+            "turns = own[TURNS]",
+            "where = left = ended = count = done = 0",
+            "pc_out = base",
+        ]
+        return lines
+
+    def _epilogue(self) -> list[str]:
+        return [
+            "offset = OFFSET_OF[where]",
+            "own[PC] = pc_out if offset < 0 else base + offset",
+            "own[TURNS] = turns + marks[1] + TURNS_OF[where]",
+            "own[REPEAT_LEFT] = left",
+            f"copy_counts(view_i64(context_address + {8 * CONTEXT_RAN}, {len(self.segments)}), ran)",
+            "count_executions(context, state.counters, base, sram_base, SEGMENT_FIRST, WORDS, SIZES, AMP, "
+            "SEGMENT_OF[where], TURNS_OF[where])",
+            "csr[W_FP_STS] |= uint32(marks[0])",
+            "store_registers(mrf, arf, context[CONTEXT_MRF], context[CONTEXT_ARF])",
+            *(["copy_accumulators(acc, held)"] * self.keeps),
+            "return ended",
+        ]
+
+    def _header(self) -> list[str]:
+        imports = {found for function in self.functions.values() for found in function.imports}
+        lines = [
+            '"""Translated worker code of tile-emu; made anew when anything it depends on changes."""',
+            "",
+            "import numpy as np",
+            "from numpy import int64, uint32, uint64",
+            "",
+            "from tile_emu.isa.semantics.bits import join_words, sign_extend",
+            "from tile_emu.isa.semantics.memory import pace_address, pace_stride",
+            "from tile_emu.jit import native",
+            "from tile_emu.tile.csrspace import *",
+            "from tile_emu.tile.layout import *",
+            "from tile_emu.tile.support import forget_page, same_element",
+            "from tile_emu.tile.translate.amp_usual import *",
+            "from tile_emu.tile.translate.calls import *",
+            "from tile_emu.tile.translate.runtime import *",
+        ]
+        lines += [f"from {module} import {name} as S_{name}" for module, name in sorted(imports)]
+        lines += ["", "M32 = 0xFFFFFFFF"]
+        lines += [f"{s.name} = {int(s)}" for s in (layout.Status.EXITED_TRUE, layout.Status.EXITED_FALSE)]
+        for field in Place._fields:
+            values = [getattr(place, field) for place in self.places]
+            lines.append(f"{field.upper()}_OF = np.array({values}, np.int64)")
+        return lines + self._segment_tables()
+
+    def _segment_tables(self) -> list[str]:
+        """What ran when, for the counters."""
+        instructions = [i for segment in self.segments for i in segment.instructions]
+        tables = {
+            "SEGMENT_FIRST": np.cumsum([0, *(segment.turns for segment in self.segments)]).tolist(),
+            "WORDS": [(i.pc - self.base) // 4 for i in instructions],
+            "SIZES": [i.size // 4 for i in instructions],
+            "AMP": [int(i.is_amp) for i in instructions],
+        }
+        lines = [f"{name} = np.array({values}, np.int64)" for name, values in tables.items()]
+        return [*lines, f"local_counts, copy_counts = counts_of({len(self.segments)})"]

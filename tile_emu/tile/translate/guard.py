@@ -1,0 +1,270 @@
+"""Conditions under which no access of a repeat loop, or of straight code, can fault, computed once before it.
+
+Every access starts somewhere and moves by the same distance in every pass; so the first and last pass bound all
+addresses. The condition is sufficient, not necessary: where it fails the interpreter takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tile_emu.isa.semantics import SEMANTICS, Shape
+from tile_emu.isa.table import Form, Operand
+from tile_emu.tile import layout
+from tile_emu.tile.translate.flow import Instruction
+
+_MEMORY = (Shape.LOAD, Shape.LOAD_STEP, Shape.STORE, Shape.STORE_STEP, Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP)
+_UNGUARDED = (Shape.LOAD_DELTA, Shape.LOAD_TWO)
+
+
+@dataclass
+class _Access:
+    """One access of the body: ``offset`` is how far its stream has moved since the start of the pass."""
+
+    stream: str
+    offset: str
+    size: int
+    store: bool
+
+
+@dataclass
+class _Streams:
+    """What is known so far. A stream is a name; ``start`` its address before the loop, ``moved`` terms per pass."""
+
+    start: dict[str, str] = field(default_factory=dict)
+    moved: dict[str, list[str]] = field(default_factory=dict)
+    bundles: list[list[_Access]] = field(default_factory=list)
+
+    def offset(self, stream: str) -> str:
+        return _sum(self.moved[stream])
+
+    def add(self, stream: str, start: str) -> None:
+        self.start.setdefault(stream, start)
+        self.moved.setdefault(stream, [])
+
+
+def _sum(terms: Iterable[str]) -> str:
+    """Sum as text, with the plain numbers added up."""
+    terms = list(terms)
+    number = sum(int(term) for term in terms if term.lstrip("-").isdigit())
+    named = [term for term in terms if not term.lstrip("-").isdigit()]
+    parts = [f"{named.count(term)} * {term}" for term in dict.fromkeys(named)]
+    return " + ".join(parts + [str(number)] * (number != 0 or not parts))
+
+
+class Guard:
+    """Guard of a repeat body, or (``loops`` false, ``count`` 1) of straight code."""
+
+    def __init__(self, body: list[Instruction], loops: bool) -> None:
+        self._body = body
+        self._loops = loops
+        self._stored = [_stored(instruction) for instruction in body]
+        self._streams = _Streams()
+
+    def build(self) -> list[str] | None:
+        """Lines that compute ``safe`` from ``count``; [] without accesses; None if one does not follow a pattern."""
+        for number, instruction in enumerate(self._body):
+            if instruction.shape in _UNGUARDED:
+                return None
+            accesses: list[_Access] | None = []  # of instructions that touch no memory
+            if instruction.shape is Shape.PACE:
+                accesses = self._pace(number, instruction)
+            elif instruction.shape in _MEMORY:
+                accesses = self._plain(number, instruction)
+            if accesses is None:
+                return None
+            self._streams.bundles.append(accesses)
+        for stream in self._streams.start:
+            if len({a.size for bundle in self._streams.bundles for a in bundle if a.stream == stream}) > 1:
+                return None
+        return self._lines()
+
+    @property
+    def accesses(self) -> int:
+        return sum(len(bundle) for bundle in self._streams.bundles)
+
+    # Streams.
+
+    def _changed_by_others(self, registers: set[int], number: int) -> bool:
+        """Whether an instruction other than those that step the same registers in the same way writes one of them."""
+        key = self._step_key(self._body[number])
+        return any(
+            registers & stored and self._step_key(other) != key
+            for other, stored in zip(self._body, self._stored, strict=True)
+        )
+
+    def _step_key(self, instruction: Instruction) -> object:
+        """What must agree for two instructions to move the same stream."""
+        if instruction.shape is Shape.PACE:
+            return ("pace", _register(instruction, _pace_operands(instruction)[0]))
+        if instruction.shape in (Shape.LOAD_STEP, Shape.STORE_STEP):
+            operands = _printed(instruction)
+            return ("step", *(_register(instruction, o) for o in operands[1:3]))
+        if instruction.shape is Shape.STORE_INDEXED_STEP:
+            return ("indexed", _register(instruction, _printed(instruction)[1]))
+        return id(instruction)
+
+    def _pace(self, number: int, instruction: Instruction) -> list[_Access] | None:
+        assert instruction.main is not None
+        packed, stride, selectors = _pace_operands(instruction)
+        pair, strides = _register(instruction, packed), _value(instruction, stride)
+        if self._changed_by_others({pair, pair + 1}, number):
+            return None
+        if any(_register(instruction, stride) in stored for stored in self._stored):
+            return None
+        selected = _field(instruction, selectors)
+        accesses = []
+        for n, (which, size, kind) in enumerate(SEMANTICS[instruction.main.mnemonic].attributes["accesses"]):
+            stream = f"p{pair}_{which}"
+            self._streams.add(stream, f"pace_address({_main(pair)}, {_main(pair + 1)}, {which})")
+            if kind == "store" or self._is_live(instruction, n):
+                accesses.append(_Access(stream, self._streams.offset(stream), size, kind == "store"))
+            selector = (selected >> (2 * n)) & 3 if selected else 0
+            step = str(size) if selector == 0 else f"pace_stride({strides}, {selector}, {size})"
+            self._streams.moved[stream].append("0" if strides == "0" and selector else step)
+        return accesses
+
+    def _is_live(self, instruction: Instruction, n: int) -> bool:
+        """Whether load stream n has a destination with storage."""
+        assert instruction.main is not None
+        registers = _printed(instruction)[:-3]
+        operand = registers[0] if instruction.main.mnemonic == "ld2xst64pace" else registers[n]
+        return _register(instruction, operand) < layout.ARF_STORED
+
+    def _plain(self, number: int, instruction: Instruction) -> list[_Access] | None:
+        """Ordinary loads and stores: base + delta, where one of the two may step."""
+        assert instruction.main is not None
+        shape = instruction.shape
+        operands = _printed(instruction)
+        size = SEMANTICS[instruction.main.mnemonic].attributes["size"]
+        data, base, rest = operands[0], operands[1], operands[2:]
+        store = shape in (Shape.STORE, Shape.STORE_STEP, Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP)
+        if not store and data.meaning.file == "a" and _register(instruction, data) >= layout.ARF_STORED:
+            return []
+        names = {_register(instruction, o) for o in [base, *rest] if o.meaning.file == "m"}
+        step = ""
+        if shape in (Shape.LOAD_STEP, Shape.STORE_STEP):
+            start = f"(({_value(instruction, base)} + {_value(instruction, rest[0])}) & M32)"
+            step = _step(instruction, rest[1], size)
+            moving = _register(instruction, rest[0])
+        elif shape is Shape.STORE_INDEXED_STEP:
+            start, step = _value(instruction, base), _step(instruction, rest[0], size)
+            moving = _register(instruction, base)
+        else:
+            terms = [_value(instruction, base), *(_value(instruction, o) for o in rest[:-1])]
+            start = f"(({' + '.join(terms)} + {size} * {_value(instruction, rest[-1])}) & M32)"
+            moving = -1
+        if any((names - {moving}) & stored for stored in self._stored):
+            return None
+        if moving >= 0 and self._changed_by_others({moving}, number):
+            return None
+        others = "_".join(str(name) for name in sorted(names - {moving}))
+        stream = f"s{number}" if moving < 0 else f"t{moving}_{others}"
+        self._streams.add(stream, start)
+        access = _Access(stream, self._streams.offset(stream), size, store)
+        if step:
+            self._streams.moved[stream].append(step)
+        return [access]
+
+    # Source.
+
+    def _lines(self) -> list[str]:
+        streams = self._streams
+        if not any(streams.bundles):
+            return []
+        lines = ["safe = True"]
+        for stream, start in streams.start.items():
+            accesses = [a for bundle in streams.bundles for a in bundle if a.stream == stream]
+            if not accesses:
+                continue
+            offsets = list(dict.fromkeys(a.offset for a in accesses))
+            size = accesses[0].size
+            ends = f"{_extreme('min', offsets)}, {_extreme('max', offsets)} + {size}"
+            lines += [
+                f"{stream} = {start}",
+                f"{stream}_step = {_sum(streams.moved[stream]) if self._loops else 0}",
+                f"{stream}_low, {stream}_high = reach({stream}, {stream}_step, count, {ends})",
+                f"safe = safe and in_memory({stream}, {stream}_low, {stream}_high, {size}, state)",
+            ]
+            if any(a.store for a in accesses):
+                lines.append(f"safe = safe and holds_no_code({stream}_low, {stream}_high, state)")
+        return lines + self._conflicts()
+
+    def _conflicts(self) -> list[str]:
+        """Bundles with several accesses: in different elements for all passes."""
+        pairs: dict[tuple[str, str], list[str]] = {}
+        for bundle in self._streams.bundles:
+            for i, first in enumerate(bundle):
+                for second in bundle[i + 1 :]:
+                    a, b = first.stream, second.stream
+                    if first.offset.lstrip("-").isdigit() and second.offset.lstrip("-").isdigit():
+                        between = f"{a} - {b} + {int(first.offset) - int(second.offset)}"
+                    else:
+                        between = f"{a} - {b} + ({first.offset}) - ({second.offset})"
+                    test = f"alternating({between}, {a}_step, {b}_step, {a}_low, {b}_low, split)"
+                    pairs.setdefault((a, b), []).append(test)
+        lines = ["split = sram_base + interleaved"] if pairs else []
+        for (a, b), tests in pairs.items():
+            ranges = f"apart({a}_low, {a}_high, {b}_low, {b}_high, split)"
+            lines.append(f"safe = safe and ({ranges} or ({' and '.join(dict.fromkeys(tests))}))")
+        return lines
+
+
+_ZERO = (14, 15)  # main registers that read as 0
+
+
+def _main(number: int) -> str:
+    return f"int64(mrf[{number}])"
+
+
+def _stored(instruction: Instruction) -> set[int]:
+    """Positions of main registers that an instruction writes."""
+    form = instruction.main
+    if form is None:
+        return set()
+    stored = set()
+    for operand in _printed(instruction):
+        if operand.meaning.file == "m" and operand.writes:
+            number = _register(instruction, operand)
+            pair = operand.meaning.group == 2 or instruction.shape is Shape.ALU_PAIR
+            stored |= {number, number + 1} if pair else {number}
+    return stored - {layout.MRF_SINK}
+
+
+def _extreme(function: str, offsets: list[str]) -> str:
+    if all(offset.lstrip("-").isdigit() for offset in offsets):
+        return str((min if function == "min" else max)(int(offset) for offset in offsets))
+    return offsets[0] if len(offsets) == 1 else f"{function}({', '.join(offsets)})"
+
+
+def _printed(instruction: Instruction) -> list[Operand]:
+    form: Form | None = instruction.main
+    assert form is not None
+    return [form.operands[index] for index, _ in form.text_operands]
+
+
+def _pace_operands(instruction: Instruction) -> tuple[Operand, Operand, Operand]:
+    packed, stride, selectors = _printed(instruction)[-3:]
+    return packed, stride, selectors
+
+
+def _field(instruction: Instruction, operand: Operand) -> int:
+    return int(instruction.row[layout.FIELD_MAIN_OPERANDS + int(operand.name[2:])])
+
+
+_register = _field  # a register's position
+
+
+def _value(instruction: Instruction, operand: Operand) -> str:
+    """A main register's content or an immediate, as text."""
+    number = _field(instruction, operand)
+    if not operand.meaning.is_register:
+        return str(number)
+    return "0" if number in _ZERO else _main(number)
+
+
+def _step(instruction: Instruction, operand: Operand, size: int) -> str:
+    """Bytes a stream moves by: a signed number of accesses."""
+    value = _value(instruction, operand)
+    return f"{size} * sign_extend({value}, 32)" if value.startswith("int64") else str(size * int(value))

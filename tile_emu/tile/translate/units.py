@@ -188,7 +188,7 @@ class Units:
             ]
             new[UNIT_LIMIT] = self._limit(key)
         self.rows[row] = new
-        if self.engine == "translator" and new[UNIT_LIMIT] == 0:
+        if new[UNIT_LIMIT] == 0:
             self._translate(row)
         return row
 
@@ -213,4 +213,5 @@ class Units:
 
     def _translate(self, row: int) -> None:
         unit, key = self._found[row]
+        self.rows[row, UNIT_LIMIT] = _NEVER  # also where a tile traps and it is not used: nothing more to do
         self.rows[row, UNIT_ADDRESS] = address_of_unit(unit, self._chip, key)

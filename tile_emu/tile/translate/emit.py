@@ -208,6 +208,8 @@ class Emitter:
         if shape is Shape.EXIT:
             return [f"ended = {self._control_call(instruction)}", *self._leave(instruction.pc, done)]
         lines = self._endless(instruction, done)
+        if instruction.aux is not None:  # it sees nothing of what the main half decides
+            lines += self._call(instruction, None, done, 0, True)
         done.instructions.append(instruction)
         lines += self._add_up(done)
         if shape is Shape.JUMP_REGISTER:

@@ -8,12 +8,25 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Keeps what canvases draw, from the last time that they were cleared.
+_WATCH = """(() => { window.drawn = {}; const p = CanvasRenderingContext2D.prototype;
+    for (const method of ["fillText", "fillRect", "moveTo", "lineTo"]) {
+      const own = p[method];
+      p[method] = function (...given) {
+        (window.drawn[this.canvas.id] ||= []).push({ method, given, colour: this.fillStyle });
+        return own.apply(this, given);
+      };
+    }
+    const clear = p.clearRect;
+    p.clearRect = function (...given) { window.drawn[this.canvas.id] = []; return clear.apply(this, given); };
+})()"""
 
 WAIT = 60  # seconds; a busy machine starts a browser slowly
 
@@ -85,6 +98,28 @@ class Page:
         script = "Object.fromEntries([...document.querySelectorAll('[data-figure]')]"
         return dict(self.run(script + ".map((e) => [e.dataset.figure, e.textContent]))"))
 
+    def expect(self, selector: str, wanted: Sequence[str]) -> None:
+        """Every element that a CSS selector finds has the wanted text, and counts as compared from now on."""
+        found = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        texts = self.run(f"{found}.map((e) => {{ e.dataset.compared = 'yes'; return e.textContent; }})")
+        assert texts == list(wanted), f"{selector}: {texts} in place of {list(wanted)}"
+
+    def not_compared(self, within: str = "body") -> list[str]:
+        """Every text with a digit that is shown and that no expect() has covered."""
+        script = """((root) => {
+            const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), found = [];
+            while (texts.nextNode()) {
+              const { parentElement, textContent } = texts.currentNode;
+              const hidden = parentElement.closest("script, style, template, noscript, dialog, [data-compared]");
+              if (/\\d/.test(textContent) && !hidden) found.push(textContent.trim());
+            }
+            return found; })"""
+        return list(self.run(f"{script}(document.querySelector({json.dumps(within)}))"))
+
+    def drawn(self, identifier: str, method: str) -> list[dict[str, Any]]:
+        """What a canvas drew since it was last cleared, by one method: its arguments and the colour."""
+        return list(self.run(f"(window.drawn[{json.dumps(identifier)}] || []).filter((c) => c.method === '{method}')"))
+
     def choose(self, identifier: str, value: Any) -> None:
         """Set a select or an input and let the page know."""
         field = f"document.getElementById({json.dumps(identifier)})"
@@ -132,6 +167,7 @@ def browser(folder: Path, width: int = 1280, height: int = 800) -> Iterator[Page
             page = Page(socket)
             for domain in ("Page", "Runtime", "Log", "Network"):
                 page.call(f"{domain}.enable")
+            page.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
             yield page
     finally:
         process.kill()

@@ -66,13 +66,10 @@ def test_advice() -> None:
 
 
 @pytest.mark.nojit
-def test_page_links_the_layers_that_have_reports(tmp_path: Path) -> None:
-    (tmp_path / "layers" / "second").mkdir(parents=True)
-    (tmp_path / "layers" / "second" / "report.html").touch()
-    page = network_page(checked(), tmp_path)
-    assert '<a href="layers/second/report.html"' in page and "layers/first" not in page
-    assert "too &lt;large&gt;" in page and "<script" not in page
-    assert '<b data-figure="cycles">2,000</b>' in page and ">400</span> cycles (20.0 %)" in page
+def test_page_without_the_reports_of_its_layers() -> None:
+    page = network_page(checked())
+    assert "too &lt;large&gt;" in page and '<script type="text/plain"' not in page
+    assert '<b data-figure="network.cycles">2,000</b>' in page and ">400</span> cycles (20.0 %)" in page
 
 
 @pytest.mark.nojit

@@ -12,7 +12,8 @@ import pytest
 
 from tests.browser import Page, browser
 from tests.reports import random_report, small_report
-from tile_emu.profile.html import embedded, fill_page, report_page
+from tile_emu.profile.html import embedded, fill_page
+from tile_emu.profile.page import report_page
 from tile_emu.profile.report import Report
 
 REPORT = random_report()

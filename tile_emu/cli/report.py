@@ -19,6 +19,7 @@ from tile_emu.profile.analysis import (
     roofline,
     slowest,
 )
+from tile_emu.profile.html import UTILISATIONS
 from tile_emu.profile.network import HEAD, network_advice, network_rows, save_network, title_of_network
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import Report, is_network, read_summary
@@ -35,7 +36,7 @@ def print_report(folder: Path, as_json: bool, rewrite: bool) -> None:
         return
     report = Report.load(folder)
     if rewrite:
-        report.save(folder)
+        report.save_views(folder)
     if as_json:
         print(json.dumps(report_document(report), indent=2))
         return
@@ -122,13 +123,7 @@ def _phases(recording: Recording) -> Table:
 def _utilisation(report: Report) -> Table:
     figures = report.document.get("utilisation", {})
     table = Table(title="\nutilisation", title_justify="left", box=None, show_header=False, pad_edge=False)
-    meanings = (
-        ("issue", "issue utilisation", "turns used / turns available"),
-        ("amp", "AMP utilisation", "AMP instructions / turns used"),
-        ("mac", "MAC efficiency", "useful MACs / peak of the whole chip"),
-        ("balance", "tile balance", "mean / max busy cycles over the tiles used"),
-    )
-    for key, name, meaning in meanings:
+    for key, name, meaning in UTILISATIONS:
         if key in figures:
             table.add_row(name, f"{percent(figures[key]):>8}", f"[dim]{meaning}[/]")
     return table

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tile_emu.profile.compare import Row, explanation, layer_rows, rows, superstep_rows
-from tile_emu.profile.html import page_resource, table
+from tile_emu.profile.html import PARTS, part_key, pieces, plain_page, table
 from tile_emu.profile.subject import Subject
 from tile_emu.profile.text import count
 
@@ -27,11 +27,7 @@ def comparison_page(subjects: Sequence[Subject]) -> str:
     parts += [_reasons(subjects), _curves(subjects)]
     parts.append(_rows("Cycles by layer", layer_rows(subjects), subjects))
     parts.append(_rows("Cycles by superstep, the most different first", superstep_rows(subjects), subjects))
-    heading = html.escape(" and ".join(s.name for s in subjects))
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-        f"<style>{page_resource('page.css')}</style><header><h1>{heading}</h1></header><main>{''.join(parts)}</main></html>\n"
-    )
+    return plain_page(" and ".join(s.name for s in subjects), "", "".join(parts))
 
 
 def _colour(index: int) -> str:
@@ -52,15 +48,9 @@ def _split(subjects: Sequence[Subject]) -> str:
     longest = max(f["cycles"] for f in figures) or 1.0
     bars = []
     for subject, f in zip(subjects, figures):
-        pieces = "".join(
-            f'<div style="width:{100 * f.get(f"phases.{part}", 0.0) / longest:.3f}%;background:var(--{part})"></div>'
-            for part in ("compute", "exchange", "sync")
-        )
-        bars.append(f'<p>{html.escape(subject.name)}: {count(f["cycles"])} cycles</p><div class="split">{pieces}</div>')
-    key = "".join(
-        f'<span><i style="background:var(--{part})"></i>{part}</span>' for part in ("compute", "exchange", "sync")
-    )
-    return f'<h2>Where the cycles go</h2>{"".join(bars)}<div class="key">{key}</div>'
+        bar = pieces({part: f.get(f"phases.{part}", 0.0) for part in PARTS}, longest)
+        bars.append(f'<p>{html.escape(subject.name)}: {count(f["cycles"])} cycles</p><div class="split">{bar}</div>')
+    return f"<h2>Where the cycles go</h2>{''.join(bars)}{part_key()}"
 
 
 def _reasons(subjects: Sequence[Subject]) -> str:

@@ -1,4 +1,4 @@
-"""A network's report: the documents of its layers and what they add up to, as summary.json and a page."""
+"""A network's report: the documents of its layers and what they add up to, as summary.json and one page."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tile_emu.profile.atomic import replacing
-from tile_emu.profile.html import cards, page_resource, table
-from tile_emu.profile.report import PAGE, SUMMARY
+from tile_emu.profile.html import PARTS, cards, listed, part_key, pieces, split, table
+from tile_emu.profile.layercontent import layer_content
+from tile_emu.profile.page import whole_page
+from tile_emu.profile.report import PAGE, RECORDING, SUMMARY, Report
 from tile_emu.profile.text import count, kib, percent, seconds
 
 LAYERS = "layers"  # folder of the layers' own reports
 Document = Mapping[str, Any]
-PARTS = ("compute", "exchange", "sync")
 
 # Head of a row of network_rows.
 HEAD = (
@@ -25,7 +26,11 @@ HEAD = (
 
 
 def save_network(document: Document, folder: Path) -> None:
-    """Write summary.json and report.html of ``{network, layers, totals, ..}``; pages of layers found are linked."""
+    """Write summary.json and report.html of ``{network, layers, totals, ..}``.
+
+    The page holds the contents of the layers' own reports that lie in ``folder``/layers. Raises UsageError when one of
+    them is damaged.
+    """
     with replacing(folder / SUMMARY) as file:
         file.write((json.dumps(document, indent=2) + "\n").encode())
     with replacing(folder / PAGE) as file:
@@ -93,63 +98,89 @@ def title_of_network(document: Document) -> str:
 
 
 def network_page(document: Document, folder: Path | None = None) -> str:
-    """The page as text. With ``folder``, layers whose reports lie there are linked."""
-    title, totals = html.escape(title_of_network(document)), document["totals"]
+    """The page as text. With ``folder``, layers whose reports lie there can be chosen, each with its whole content."""
+    blocks: dict[str, int] = {}
+    contents: list[dict[str, Any]] = []
+    entries = []
+    for layer in document["layers"]:
+        source = str(layer.get("same_as", layer["layer"]))
+        own = None if folder is None else folder / LAYERS / source
+        if own is not None and source not in blocks and (own / RECORDING).is_file():
+            blocks[source] = len(contents)
+            contents.append(layer_content(Report.load(own)))
+        entries.append({"name": layer["layer"], "block": blocks.get(source), "note": _note(layer)})
+    return whole_page(title_of_network(document), _overview(document), entries, contents)
+
+
+def _note(layer: Document) -> str:
+    """What the chooser says of a layer beside its name."""
+    parts = [f"{layer['count']} times"] if layer.get("count", 1) > 1 else []
+    parts += [f"the same as {layer['same_as']}, run once"] if "same_as" in layer else []
+    return ", ".join(parts)
+
+
+def _overview(document: Document) -> str:
+    """Everything above the chosen layer, as markup."""
+    totals = document["totals"]
     entries = [
-        ("cycles", count(totals["cycles"]), f"cycles, {seconds(totals['seconds_on_chip'])} at the chip's clock"),
-        ("tflops", f"{totals['tflops']:.4g} TFLOPS", "over all layers"),
-        ("mac_efficiency", percent(totals["mac_efficiency"]), "MAC efficiency: useful MACs / peak of the whole chip"),
-        ("layers", f"{totals['ran']} of {totals['layers']}", "layers ran"),
-        ("checked", str(totals["checked"]), "of them passed the check against float64"),
-        ("sram_max_bytes", kib(totals["sram_max_bytes"]), "SRAM of the fullest tile"),
+        (
+            "network.cycles",
+            count(totals["cycles"]),
+            f"cycles, {seconds(totals['seconds_on_chip'])} at the chip's clock",
+        ),
+        ("network.tflops", f"{totals['tflops']:.4g} TFLOPS", "over all layers"),
+        ("network.mac_efficiency", percent(totals["mac_efficiency"]), "MAC efficiency: useful MACs / peak of the chip"),
+        ("network.layers", f"{totals['ran']} of {totals['layers']}", "layers ran"),
+        ("network.checked", str(totals["checked"]), "of them passed the check against float64"),
+        ("network.sram_max_bytes", kib(totals["sram_max_bytes"]), "SRAM of the fullest tile"),
     ]
-    advised = "".join(f"<li>{html.escape(line)}" for line in network_advice(document))
-    body = cards(entries) + _split(totals["phases"], totals["cycles"]) + f'<ul id="advice">{advised}</ul>'
-    body += f"<h2>Cycles by layer</h2>{_bars(ran(document), folder)}"
-    body += f"<h2>Layers</h2>{table(HEAD, network_rows(document), numeric=range(1, 11))}"
+    title = html.escape(title_of_network(document))
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{page_resource('page.css')}</style><header><h1>{title}</h1>"
-        f'<p class="soft">{html.escape(_subtitle(document))}</p></header><main>{body}</main></html>\n'
+        f'<header id="network"><h1>{title}</h1><p class="soft">{html.escape(_subtitle(document))}</p></header>'
+        f'<main class="network">{cards(entries)}{split(totals["phases"], totals["cycles"])}'
+        f"{listed(network_advice(document), 'network-advice')}"
+        f"<h2>Layers over time</h2>{_strip(ran(document))}{part_key()}<h2>Layers</h2>{_table(document)}</main>"
     )
 
 
 def _subtitle(document: Document) -> str:
-    return f"{document['totals']['macs']:,} multiplications; cycles count a layer as often as it occurs"
+    totals = document["totals"]
+    return f"{totals['ran']} layers run one after another, {count(totals['macs'])} useful MACs"
 
 
-def _split(phases: Mapping[str, int], total: int) -> str:
-    bars = "".join(
-        f'<div style="width:{100 * phases[part] / max(1, total):.3f}%;background:var(--{part})"></div>'
-        for part in PARTS
-    )
-    key = "".join(
-        f'<span><i style="background:var(--{part})"></i>{part} <span data-figure="phases.{part}">'
-        f"{count(phases[part])}</span> cycles ({percent(phases[part] / max(1, total))})</span>"
-        for part in PARTS
-    )
-    return f'<div class="split">{bars}</div><div class="key">{key}</div>'
-
-
-def pieces(phases: Mapping[str, int], whole: float) -> str:
-    """Compute, exchange and sync side by side, ``whole`` the full width."""
-    return "".join(
-        f'<div style="width:{100 * phases[part] / whole:.3f}%;background:var(--{part})"></div>' for part in PARTS
-    )
-
-
-def _bars(layers: Sequence[Document], folder: Path | None) -> str:
-    """One bar a layer, its occurrences together, in the network's order."""
-    longest = max((_cycles(layer) for layer in layers), default=1)
-    rows = []
+def _strip(layers: Sequence[Document]) -> str:
+    """The layers one after another, as wide as their cycles; each from top to bottom compute, exchange, sync."""
+    columns = []
     for layer in layers:
-        name = html.escape(str(layer["layer"]))
-        page = f"{LAYERS}/{layer.get('same_as', layer['layer'])}/{PAGE}"
-        if folder is not None and (folder / page).is_file():
-            name = f'<a href="{html.escape(page)}" style="color:var(--compute)">{name}</a>'
-        times = int(layer.get("count", 1))
-        bar = pieces({part: times * layer["phases"][part] for part in PARTS}, longest)
-        note = f"{times} times " if times > 1 else ""
-        text = f"{note}{count(layer['cycles'])} cycles, {percent(layer['utilisation']['mac'])} MAC efficiency"
-        rows.append(f'<p>{name}: {text}</p><div class="split" style="height:14px;margin:1px 0 6px">{bar}</div>')
-    return "".join(rows)
+        name, cycles, phases = html.escape(str(layer["layer"])), max(1, layer["cycles"]), layer["phases"]
+        parts = "".join(
+            f'<div style="height:{100 * phases[part] / cycles:.2f}%;background:var(--{part})"></div>' for part in PARTS
+        )
+        about = f"{name}: {count(_cycles(layer))} cycles, {percent(layer['utilisation']['mac'])} MAC efficiency"
+        columns.append(
+            f'<div data-layer="{name}" class="go" tabindex="0" title="{about}" aria-label="{about}" '
+            f'style="flex:{_cycles(layer)} 0 0">{parts}<span>{name}</span></div>'
+        )
+    return f'<div class="strip">{"".join(columns)}</div>'
+
+
+def _table(document: Document) -> str:
+    """A row for each layer, with a bar of its cycles in all its occurrences, to one scale."""
+    longest = max((_cycles(layer) for layer in ran(document)), default=1)
+    rows = [
+        (*row[:4], _bar(layer, longest), *row[4:]) for row, layer in zip(network_rows(document), document["layers"])
+    ]
+
+    def attributes(row: int) -> str:
+        return f' class="go" tabindex="0" data-layer="{html.escape(str(document["layers"][row]["layer"]))}"'
+
+    head = (*HEAD[:4], "", *HEAD[4:])
+    found = table(head, rows, numeric=(*range(1, 4), *range(5, 12)), attributes=attributes, raw=(4,))
+    return f'<div id="layers">{found}</div>'
+
+
+def _bar(layer: Document, longest: int) -> str:
+    if "error" in layer:
+        return ""
+    times = int(layer.get("count", 1))
+    return f'<div class="split">{pieces({part: times * layer["phases"][part] for part in PARTS}, longest)}</div>'

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 
 from tile_emu.profile.analysis import advice, slowest
-from tile_emu.profile.html import table
+from tile_emu.profile.html import UTILISATIONS, listed, table
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import Report
 from tile_emu.profile.text import count, percent
@@ -34,11 +33,11 @@ def recording_html(recording: Recording) -> str:
 def report_html(report: Report) -> str:
     """The recording, the utilisations by their full names, the slowest supersteps, advice."""
     figures = report.document.get("utilisation", {})
-    names = {"issue": "issue utilisation", "amp": "AMP utilisation", "mac": "MAC efficiency", "balance": "tile balance"}
-    use = [(name, percent(figures[key])) for key, name in names.items() if key in figures]
+    use = [(name, percent(figures[key])) for key, name, _ in UTILISATIONS if key in figures]
     slow = [(count(s.cycles), s.kind, s.name, str(s.tile), s.why) for s in slowest(report, _SHOWN)]
     parts = [f"<h4>{html.escape(title_of(report.document))}</h4>", recording_html(report.recording)]
-    parts += [table(("", ""), use), table(("cycles", "slowest", "name", "tile", "why"), slow), _list(advice(report))]
+    parts += [table(("", ""), use), table(("cycles", "slowest", "name", "tile", "why"), slow)]
+    parts.append(listed(advice(report), "advice"))
     return "".join(parts)
 
 
@@ -49,7 +48,3 @@ def _bar(parts: dict[str, int], whole: int) -> str:
         for name, cycles in parts.items()
     )
     return f'<div style="max-width:600px;line-height:0">{pieces}</div>'
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""

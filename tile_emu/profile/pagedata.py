@@ -69,6 +69,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "stretches": [asdict(stretch) for stretch in stretches(report)],
         "counters": [_counter(name) for name in _COUNTERS if name not in recording.missing],
         "sampled": sorted({int(tile) for tile in recording.worker_runs[:, 1]}),
+        "slowTiles": recording.slow_tiles(),
         "firstTile": _first_tile(recording),
         "words": recording.words,
         "arrays": {name: packed(values) for name, values in _arrays(report).items()},
@@ -79,9 +80,12 @@ def page_data(report: Report) -> dict[str, Any]:
 
 
 def _first_tile(recording: Recording) -> int:
-    """The tile shown at first: the busiest of those whose workers were timed, else of all."""
+    """The tile shown at first: one that held the chip up and was timed, else the busiest timed one, else of all."""
     busy = recording.worker_busy.sum(axis=0)
     timed = np.unique(recording.worker_runs[:, 1])
+    slow = [tile for tile in recording.slow_tiles() if tile in timed]
+    if slow:
+        return slow[0]
     return int(timed[busy[timed].argmax()] if len(timed) else busy.argmax())
 
 

@@ -29,6 +29,8 @@ I64 = npt.NDArray[np.int64]
 
 # Raised when a column is added or changes its meaning. 1: without per-worker turns, work and execution counts.
 FORMAT = 2
+# Who wrote a file that does not say so.
+FIRST_WRITER = "an early tile-emu (recording format 1, which names no version)"
 
 
 class Column(NamedTuple):
@@ -81,6 +83,7 @@ class Recording:
     supervisor_executions: Annotated[I64, Column("CI", "executions of each instruction by supervisors, all tiles")]
     # Runs of workers on a few chosen tiles, i64[n, 5]: compute phase, tile, worker, cycle of the first turn, turns.
     worker_runs: I64 = field(default_factory=lambda: np.zeros((0, 5), np.int64))
+    writer: str = ""  # the version that wrote the file read, "tile-emu 0.1.0"; "": this one, not read from a file
     missing: frozenset[str] = frozenset()  # columns that the file read did not have: zeros stand in their place
 
     def __post_init__(self) -> None:
@@ -170,6 +173,17 @@ class Recording:
         """[C, T] cycles of the tile's compute phase in which no launch was under way: its supervisor works alone."""
         return self.tile_end - self.tile_start - self.worker_busy
 
+    def slow_tiles(self, most: int = 3) -> list[int]:
+        """Tiles that held the chip up: the last to end each of the longest compute phases, the longest first.
+
+        At most ``most`` different ones; phases of no cycles and those without workers have none.
+        """
+        found: dict[int, None] = {}
+        for phase in np.argsort(-self.compute_cycles, kind="stable"):
+            if self.compute_cycles[phase] and self.turns[phase].any():
+                found[int(self.tile_end[phase].argmax())] = None
+        return list(found)[:most]
+
     def table(self) -> dict[str, npt.NDArray[Any]]:
         """Flat columns, a row for each compute phase and tile, phase by phase, with the barrier and exchange after it.
 
@@ -255,7 +269,8 @@ class Recording:
             raise KeyError(*missing)
         if "worker_runs" in data:
             found["worker_runs"] = data["worker_runs"].astype(np.int64)
-        return dataclasses.replace(blank, missing=missing, **found)
+        writer = f"tile-emu {data['version']}" if "version" in data else FIRST_WRITER
+        return dataclasses.replace(blank, missing=missing, writer=writer, **found)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -53,7 +53,11 @@ class Report:
         self.recording.save(folder / RECORDING, **more)
         with replacing(folder / SUMMARY) as file:
             file.write((json.dumps(self.document, indent=2) + "\n").encode())
-        from tile_emu.profile.html import report_page
+        self.save_views(folder)
+
+    def save_views(self, folder: Path) -> None:
+        """Write what is made from the recording: page and trace."""
+        from tile_emu.profile.page import report_page
 
         with replacing(folder / PAGE) as file:
             file.write(report_page(self).encode())

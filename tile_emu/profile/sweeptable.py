@@ -11,7 +11,7 @@ from typing import Any
 
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing
-from tile_emu.profile.html import page_resource, table
+from tile_emu.profile.html import PARTS, part_key, pieces, plain_page, table
 from tile_emu.profile.subject import Subject
 from tile_emu.profile.text import count, kib, percent
 
@@ -105,13 +105,8 @@ def sweep_page(found: Sequence[Record], axes: Sequence[str]) -> str:
         rows.append([*(_text(record[axis]) for axis in varied), *figures, record["error"] or ""])
     head = [*varied, *(name for name, _, _ in _COLUMNS), "error"]
     numeric = range(len(varied), len(varied) + len(_COLUMNS))
-    title = f"{len(found):,} points"
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{page_resource('page.css')}</style><header><h1>{title}</h1>"
-        f'<p class="soft">{html.escape(common)}</p></header><main>{_bars(found, varied)}'
-        f"<h2>Figures</h2>{table(head, rows, numeric=numeric)}</main></html>\n"
-    )
+    body = f"{_bars(found, varied)}<h2>Figures</h2>{table(head, rows, numeric=numeric)}"
+    return plain_page(f"{len(found):,} points", common, body)
 
 
 def _text(value: Any) -> str:
@@ -126,13 +121,7 @@ def _bars(found: Sequence[Record], varied: Sequence[str]) -> str:
     rows = []
     for record in found:
         name = ", ".join(f"{axis} {_text(record[axis])}" for axis in varied) or "the only point"
-        pieces = "".join(
-            f'<div style="width:{100 * (record[f"phases.{part}"] or 0) / longest:.3f}%;background:var(--{part})"></div>'
-            for part in ("compute", "exchange", "sync")
-        )
+        bar = pieces({part: record[f"phases.{part}"] or 0 for part in PARTS}, longest)
         cycles = count(record["cycles"]) + " cycles" if record["cycles"] is not None else "did not run"
-        rows.append(f'<p>{html.escape(name)}: {cycles}</p><div class="split" style="margin-top:2px">{pieces}</div>')
-    key = "".join(
-        f'<span><i style="background:var(--{part})"></i>{part}</span>' for part in ("compute", "exchange", "sync")
-    )
-    return f'<h2>Where the cycles go</h2><div class="key">{key}</div>{"".join(rows)}'
+        rows.append(f'<p>{html.escape(name)}: {cycles}</p><div class="split" style="margin-top:2px">{bar}</div>')
+    return f"<h2>Where the cycles go</h2>{part_key()}{''.join(rows)}"

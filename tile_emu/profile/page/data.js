@@ -25,11 +25,11 @@ async function unpackWide(entry) {
   return values;
 }
 
-async function loadReport() {
-  const report = JSON.parse(document.getElementById("data").textContent);
-  const names = Object.keys(report.arrays);
-  const unpacked = await Promise.all(
-    names.map((name) => (report.arrays[name].wide ? unpackWide : unpackArray)(report.arrays[name])));
-  names.forEach((name, i) => { report.arrays[name] = unpacked[i]; });
-  return report;
+// Contents of a run from the element that holds them: markup of its parts, and its data with the arrays unpacked.
+async function unpackBlock(element) {
+  const content = JSON.parse(new TextDecoder().decode(await inflate(element.textContent)));
+  const { arrays } = content.report, names = Object.keys(arrays);
+  const unpacked = await Promise.all(names.map((name) => (arrays[name].wide ? unpackWide : unpackArray)(arrays[name])));
+  names.forEach((name, i) => { arrays[name] = unpacked[i]; });
+  return content;
 }

@@ -48,7 +48,8 @@ function cycleAxis(draw, x, first, last, left, right, y) {
   for (let at = Math.ceil(first / step) * step; at <= last; at += step) {
     draw.moveTo(x(at), 0);
     draw.lineTo(x(at), y);
-    label(draw, number(at), x(at), y + 9, "center");
+    const half = draw.measureText(number(at)).width / 2;
+    label(draw, number(at), Math.min(x(at), right + 8 - half), y + 9, "center");
   }
   draw.stroke();
 }
@@ -86,4 +87,15 @@ function fillSelect(id, entries, chosen) {
 function placeOf(event) {
   const box = event.currentTarget.getBoundingClientRect();
   return { x: event.clientX - box.left, y: event.clientY - box.top };
+}
+
+// Something that is not a button but acts as one: by mouse, and by Enter or space.
+function pressable(element, action) {
+  element.tabIndex = 0;
+  element.onclick = action;
+  element.onkeydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    action();
+  };
 }

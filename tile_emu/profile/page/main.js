@@ -1,47 +1,94 @@
 "use strict";
-// Puts the parts together; the chosen tile is common to all of them.
-class Selection {
-  constructor(tile, tiles) {
-    this.tile = tile;
-    this.tiles = tiles;
-    this.listeners = [];
+// What the page can show: one run, or the layers of a network of which one is shown at a time.
+class Pages {
+  constructor(entries) {
+    this.entries = entries;
+    this.several = byId("chooser") !== null;
+    this.contents = new Map();
+    this.view = null;
+    if (this.several) this.prepareChooser();
+    window.addEventListener("resize", () => this.view?.redraw());
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.view?.redraw());
+    window.addEventListener("hashchange", () => this.show(this.fromHash()));
   }
 
-  choose(tile) {
-    if (!(tile >= 0 && tile < this.tiles)) return;
-    this.tile = tile;
-    byId("tile-number").value = tile;
-    for (const listener of this.listeners) listener();
+  prepareChooser() {
+    const shown = this.entries.filter((entry) => entry.block !== null);
+    this.select = fillSelect("layer", shown.map((entry) => [entry.name, entry.name]), "");
+    this.select.onchange = () => this.choose(this.select.value);
+    byId("layer-before").onclick = () => this.step(-1);
+    byId("layer-after").onclick = () => this.step(1);
+    for (const place of document.querySelectorAll("[data-layer]")) {
+      if (shown.some((entry) => entry.name === place.dataset.layer)) {
+        pressable(place, () => this.choose(place.dataset.layer).then(() => byId("chooser").scrollIntoView()));
+      } else {
+        place.removeAttribute("tabindex");
+        place.classList.remove("go");
+      }
+    }
+    for (const head of document.querySelectorAll("#layers th")) sortBy(head);
+  }
+
+  // The layer that the address asks for, else the first that can be shown.
+  fromHash() {
+    const wanted = decodeURIComponent(location.hash).replace(/^#layer=/, "");
+    const known = this.entries.filter((entry) => entry.block !== null);
+    return known.find((entry) => entry.name === wanted) || (this.entry?.block !== undefined ? this.entry : known[0]);
+  }
+
+  async choose(name) {
+    history.replaceState(null, "", `#layer=${encodeURIComponent(name)}`);
+    await this.show(this.entries.find((entry) => entry.name === name));
+  }
+
+  async step(by) {
+    const shown = this.entries.filter((entry) => entry.block !== null);
+    const at = shown.indexOf(this.entry) + by;
+    if (at >= 0 && at < shown.length) await this.choose(shown[at].name);
+  }
+
+  async show(entry) {
+    if (!entry || entry === this.entry) return;
+    this.entry = entry;
+    if (!this.contents.has(entry.block)) this.contents.set(entry.block, await unpackBlock(byId(`block-${entry.block}`)));
+    if (this.entry !== entry) return;  // another one was chosen meanwhile
+    const counter = this.view?.tiles.chosen().name;
+    this.view = new LayerView(this.contents.get(entry.block));
+    if (counter) this.view.tiles.choose(counter);
+    if (!this.several) return;
+    this.select.value = entry.name;
+    byId("layer-note").textContent = entry.note;
+    for (const place of document.querySelectorAll("[data-layer]")) {
+      place.classList.toggle("chosen", place.dataset.layer === entry.name);
+    }
   }
 }
 
-function start(report) {
-  const selection = new Selection(report.firstTile, report.tiles);
-  const timeline = new Timeline(report, selection);
-  const parts = [timeline, new Tiles(report, selection), new Source(report), new Traffic(report), new Memory(report, selection)];
-  const field = byId("tile-number");
-  field.max = report.tiles - 1;
-  field.value = selection.tile;
-  field.onchange = () => selection.choose(+field.value);
-  const sampled = fillSelect("tile-sampled", [["", "-"], ...report.sampled.map((t) => [t, t])], "");
-  sampled.onchange = () => { if (sampled.value !== "") selection.choose(+sampled.value); };
-  for (const row of document.querySelectorAll("tr.go")) {
-    const go = () => {
-      selection.choose(+row.dataset.tile);
-      timeline.show(report.stretches[+row.dataset.stretch]);
-      byId("timeline").scrollIntoView();
-    };
-    row.onclick = go;
-    row.onkeydown = (event) => { if (event.key === "Enter") go(); };
-  }
-  const redraw = () => { timeline.draw(); parts[1].change(); parts[3].draw(); parts[4].draw(); };
-  redraw();
-  window.addEventListener("resize", redraw);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+// Sort a table by a column when its head is clicked; numbers by value, again in the other direction.
+function sortBy(head) {
+  const column = head.cellIndex, body = head.closest("table").tBodies[0];
+  const value = (row) => {
+    const { textContent } = row.cells[column], found = parseFloat(textContent.replaceAll(",", ""));
+    return Number.isNaN(found) ? textContent : found;
+  };
+  pressable(head, () => {
+    const down = head.getAttribute("aria-sort") !== "descending";
+    for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = [...body.rows].map((row) => [value(row), row]);
+    rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1));
+    body.append(...rows.map(([, row]) => row));
+  });
+}
+
+async function start() {
+  const pages = new Pages(JSON.parse(byId("index").textContent));
+  new Keys(pages);
+  await pages.show(pages.fromHash());
   document.documentElement.dataset.ready = "yes";
 }
 
-loadReport().then(start).catch((problem) => {
+start().catch((problem) => {
   byId("failure").textContent = `This page cannot be shown by this browser: ${problem.message}`;
   throw problem;
 });

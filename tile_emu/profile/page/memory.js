@@ -94,7 +94,7 @@ class Memory {
     valueAxis(draw, 6, bottom, left, width - 6, top, kib);
     const colours = { most: "exchange", mean: "sync", "this tile": "accent" };
     this.step = (width - 6 - left) / steps;
-    Object.entries(this.curves).forEach(([name, values], k) => {
+    Object.entries(this.curves).forEach(([name, values]) => {
       draw.strokeStyle = css(colours[name]);
       draw.lineWidth = 2;
       draw.beginPath();
@@ -105,7 +105,6 @@ class Memory {
       });
       draw.stroke();
       draw.lineWidth = 1;
-      label(draw, name, left + 8 + k * 80, height - 8, "left", colours[name]);
     });
     byId("live-info").textContent = `at most ${number(top)} B live on a tile, ${number(Math.max(...this.curves["this tile"]))} B on this one`;
   }

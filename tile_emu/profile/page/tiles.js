@@ -14,6 +14,9 @@ class Tiles {
     this.phase.onchange = () => this.change();
     this.fillPhases();
     this.listen();
+    const { columns, lanes, rows } = report.chip;
+    byId("chip-layout").textContent = `The chip as it lies: ${columns} columns of ${lanes} lanes, ${rows} rows of islands, ` +
+      "the spine at the top. Click a tile, or use the arrow keys.";
     selection.listeners.push(() => this.drawHeat());
     this.change();
   }
@@ -24,6 +27,19 @@ class Tiles {
   }
 
   chosen() { return this.report.counters[+this.counter.value]; }
+
+  choose(name) {
+    const at = this.report.counters.findIndex((counter) => counter.name === name);
+    if (at < 0) return;
+    this.counter.value = at;
+    this.fillPhases();
+    this.change();
+  }
+
+  nextCounter(by) {
+    const { counters } = this.report, at = (+this.counter.value + by + counters.length) % counters.length;
+    this.choose(counters[at].name);
+  }
 
   // Values of the chosen counter by tile.
   values() {

@@ -1,6 +1,7 @@
 "use strict";
 // Supersteps over time: percentiles of all tiles, one tile, its six workers.
 const ROWS = 25;  // percentile rows
+const BANDS_TOP = 32, BAND = 6, TILE_TOP = 196, WORKER_HEIGHT = 14;  // CSS pixels
 
 class Timeline {
   constructor(report, selection) {
@@ -69,8 +70,8 @@ class Timeline {
       this.box(s.start, s.start + s.cycles, 4, 20, colours[s.kind]);
       this.nameOf(s, 14);
     }
-    this.drawBands(32, 6, colours);
-    this.drawTile(196, colours);
+    this.drawBands(BANDS_TOP, BAND, colours);
+    this.drawTile(TILE_TOP, colours);
     byId("timeline-info").textContent = `cycles ${number(this.view[0])} to ${number(this.view[1])}` +
       ` of ${number(this.report.cycles)}, tile ${this.selection.tile}`;
   }
@@ -115,12 +116,12 @@ class Timeline {
     }
     const sampled = this.report.sampled.includes(tile);
     for (let worker = 0; worker < workers; worker++) {
-      const y = top + 22 + worker * 14;
+      const y = top + 22 + worker * WORKER_HEIGHT;
       label(this.pen, `worker ${worker}`, 8, y + 6);
       if (sampled) this.drawRuns(tile, worker, y); else this.drawTurns(tile, worker, y);
     }
-    if (!sampled) label(this.pen, "turns of each worker, laid from the start of the superstep: not a sampled tile",
-      this.left, top + 31 + workers * 14);
+    if (!sampled) label(this.pen, "turns of each worker, laid from the start of the superstep: the workers of this tile were not timed",
+      this.left, top + 31 + workers * WORKER_HEIGHT);
   }
 
   drawRuns(tile, worker, y) {
@@ -155,7 +156,7 @@ class Timeline {
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!drag) return;
+      if (!drag) { this.point(placeOf(event)); return; }
       const by = (drag.x - placeOf(event).x) / (this.width - this.left - 8) * (drag.view[1] - drag.view[0]);
       drag.moved ||= Math.abs(drag.x - placeOf(event).x) > 3;
       if (drag.moved) this.setView(drag.view[0] + by, drag.view[1] + by);
@@ -166,15 +167,13 @@ class Timeline {
     });
     canvas.addEventListener("keydown", (event) => {
       const action = {
-        "+": () => this.zoom(0.7), "=": () => this.zoom(0.7), "-": () => this.zoom(1 / 0.7),
-        ArrowLeft: () => this.move(-0.2), ArrowRight: () => this.move(0.2), 0: () => this.setView(0, this.total),
-        Home: () => this.setView(0, this.total),
+        ArrowLeft: () => this.move(-0.2), ArrowRight: () => this.move(0.2), Home: () => this.showAll(),
       }[event.key];
       if (action) { event.preventDefault(); action(); }
     });
     byId("zoom-in").onclick = () => this.zoom(0.6);
     byId("zoom-out").onclick = () => this.zoom(1 / 0.6);
-    byId("zoom-all").onclick = () => this.setView(0, this.total);
+    byId("zoom-all").onclick = () => this.showAll();
   }
 
   zoomToPhase(cycle) {
@@ -182,7 +181,47 @@ class Timeline {
     if (found) this.show(found);
   }
 
+  showAll() { this.setView(0, this.total); }
+
+  // Zoom to the superstep before or after the one in the middle of the view.
+  step(by) {
+    const { stretches } = this.report, [first, last] = this.view;
+    if (last - first >= this.total) { this.show(stretches[by > 0 ? 0 : stretches.length - 1]); return; }
+    const middle = (first + last) / 2;
+    let at = stretches.findIndex((s) => s.start <= middle && middle < s.start + s.cycles);
+    do at += by; while (stretches[at] && !stretches[at].cycles);
+    if (stretches[at]) this.show(stretches[at]);
+  }
+
   show(stretch) {
     this.setView(stretch.start - 0.03 * stretch.cycles, stretch.start + 1.03 * stretch.cycles);
+  }
+
+  // Says what is under the mouse.
+  point({ x, y }) {
+    const cycle = Math.floor(this.cycle(x));
+    if (x < this.left || cycle < 0 || cycle >= this.report.cycles) return;
+    const { tile } = this.selection, worker = Math.floor((y - TILE_TOP - 22) / WORKER_HEIGHT);
+    let text = `cycle ${number(cycle)}: ${this.chipAt(cycle)}`;
+    if (y >= BANDS_TOP && y < BANDS_TOP + ROWS * BAND) {
+      text += `; ${Math.round(100 * Math.floor((y - BANDS_TOP) / BAND) / (ROWS - 1))} % of the tiles are earlier`;
+    } else if (worker >= 0 && worker < this.report.workers) text += `; ${this.workerAt(tile, worker, cycle)}`;
+    byId("timeline-point").textContent = text;
+  }
+
+  chipAt(cycle) {
+    const s = this.report.stretches.find((found) => found.start <= cycle && cycle < found.start + found.cycles);
+    return s ? `${s.kind} ${s.name || "(no vertices)"}, ${number(s.cycles)} cycles` : "";
+  }
+
+  workerAt(tile, worker, cycle) {
+    const { runs } = this.report.arrays, { turn, sampled } = this.report;
+    if (!sampled.includes(tile)) return `the workers of tile ${tile} were not timed`;
+    for (let i = 0; i < runs.length; i += 5) {
+      if (runs[i + 1] === tile && runs[i + 2] === worker && runs[i + 3] <= cycle && cycle < runs[i + 3] + turn * runs[i + 4]) {
+        return `worker ${worker} of tile ${tile} from ${number(runs[i + 3])}: ${number(runs[i + 4])} turns`;
+      }
+    }
+    return `worker ${worker} of tile ${tile} does not run`;
   }
 }

@@ -13,6 +13,7 @@ from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, Contraction
 from kernels.contraction.run import ContractionResult, Progress, run_contraction
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import UsageError
+from tile_emu.profile.timed import SAMPLE, TileChoice
 
 __all__ = ["OPERAND_DTYPE", "RESULT_DTYPE", "matmul", "matmul_backward", "matmul_choices"]
 
@@ -33,6 +34,7 @@ def matmul(
     tiles: int | None = None,
     check: bool = False,
     plan_rank: int = 1,
+    timed: TileChoice = SAMPLE,
 ) -> ContractionResult:
     """C = activation(A . B + bias) on an emulated chip.
 
@@ -45,7 +47,7 @@ def matmul(
     codelets/elementwise.inc. ``out``: format of C, f16 or f32; None: that of the partial sums. ``tiles``: how many may
     be used (None: all). ``progress(stage, share)`` is called at times. With ``check`` the machine looks for
     errors that the hardware lets pass; the result has its findings. ``plan_rank`` 2 takes the second
-    cheapest plan, and so on.
+    cheapest plan, and so on. ``timed``: tiles of which the recording keeps when each worker ran.
     Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
     """
     left, right = _operands(a, b, transpose_a, transpose_b)
@@ -62,7 +64,7 @@ def matmul(
         arrays["bias"] = np.zeros(n) if bias is None else np.asarray(bias)
         if arrays["bias"].shape != (n,):
             raise UsageError(f"bias of shape {arrays['bias'].shape}: expected ({n},)")
-    result = run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank)
+    result = run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank, timed)
     return dataclasses.replace(result, out=result.out.reshape(*left.shape[:-1], n))
 
 

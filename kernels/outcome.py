@@ -7,18 +7,23 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernels.check import Check
+from tile_emu import __version__
 from tile_emu.profile.summary import Summary
+
+if TYPE_CHECKING:
+    from kernels.contraction.run import ContractionResult
+    from kernels.planner.plan import ContractionPlan
 
 
 def run_document(
-    head: Mapping[str, Any], summary: Summary, check: Check, wall_s: float, plan: object
+    head: Mapping[str, Any], summary: Summary, check: Check, wall_s: float, result: ContractionResult
 ) -> dict[str, Any]:
-    """``head`` (what was run), then the figures, the check, the emulation's own figures and the plan."""
+    """``head`` (what was run), then figures, check, the emulation's own figures, the plan, the best plans."""
     return {
         **head,
         **summary.to_dict(),
@@ -36,8 +41,36 @@ def run_document(
             "instructions_per_s": summary.instructions / wall_s,
             "peak_rss_bytes": peak_rss_bytes(),
         },
-        "plan": plain(plan),
+        "plan": plain(result.plan),
+        "plans": [_choice(rank, plan, plan == result.plan) for rank, plan in enumerate(result.plans, 1)],
+        "version": __version__,
     }
+
+
+def _choice(rank: int, plan: ContractionPlan, chosen: bool) -> dict[str, Any]:
+    """A plan beside others: ``rank`` as --plan-rank takes it, ``exchange`` the predicted cycles of its exchanges."""
+    predicted = dataclasses.asdict(plan.predicted)
+    return {
+        "rank": rank,
+        "chosen": chosen,
+        "division": f"{plan_text(plain(plan))}, partners {plan.partners}",
+        "tiles": plan.tiles,
+        "predicted": {**predicted, "total": plan.predicted.total},
+        "exchange": plan.predicted.gather + plan.predicted.reduce_exchange,
+        "padding": plan.padding,
+        "sram_bytes": plan.sram_bytes,
+    }
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """A plan in one word for each dimension that it cuts."""
+    parts = []
+    if plan.get("group_splits", 1) > 1:
+        parts.append(f"g{plan['group_splits']}")
+    positions = [plan[f"{name}_splits"] for name in ("row", "column", "image")]
+    parts.append("p" + "x".join(str(n) for n in positions))
+    parts += [f"o{plan['output_splits']}", f"k{plan['k_splits']}", f"s{plan['steps']}"]
+    return " ".join(parts)
 
 
 def plain(value: Any) -> dict[str, Any]:

@@ -26,6 +26,23 @@ def small_document(**changed: Any) -> dict[str, Any]:
     return {**head, **summary.to_dict(), "plan": plan, **changed}
 
 
+def plan_choices() -> list[dict[str, Any]]:
+    """Three plans as a kernel hands them over; the first was run."""
+    wanted = (
+        (1, "p2 o1", 2, {"gather": 150, "multiply": 300}, 150, 0.25),
+        (2, "p3 o1", 3, {"gather": 200, "multiply": 295}, 200, 0.125),
+        (3, "p1 o4", 4, {"gather": 90, "multiply": 500}, 90, 0.3),
+    )
+    return [
+        {
+            **{"rank": rank, "chosen": rank == 1, "division": division, "tiles": tiles},
+            "predicted": {**parts, "total": sum(parts.values())},
+            **{"exchange": exchange, "padding": padding, "sram_bytes": 2048 * rank},
+        }
+        for rank, division, tiles, parts, exchange, padding in wanted
+    ]
+
+
 def column(values: list[int]) -> np.ndarray:
     return np.array(values, np.int64)
 

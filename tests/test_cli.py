@@ -44,7 +44,7 @@ def fake_matmul(a: np.ndarray, b: np.ndarray, dtype: str, **more: Any) -> types.
     out = exact.astype(np.float16 if dtype == "f16" else np.float32)
     sram = np.array([1000, 3000, 2000, 0])
     return types.SimpleNamespace(
-        out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None, findings=None
+        out=out, plan=FakePlan(), recording=small_recording(), sram_bytes=sram, image=None, findings=None, plans=()
     )
 
 

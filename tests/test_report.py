@@ -12,13 +12,14 @@ import pytest
 
 from tests.graph_tools import ADD, COPY, fake_tools
 from tests.recordings import small_recording
-from tests.reports import small_report, small_sram
+from tests.reports import plan_choices, small_report, small_sram
 from tile_emu.chips import load_chip
 from tile_emu.cli.entry import run
 from tile_emu.errors import UsageError
 from tile_emu.graph import Graph, Pointer
 from tile_emu.profile import Recording
-from tile_emu.profile.analysis import advice, predicted_cycles, roofline, slowest
+from tile_emu.profile.advice import advice
+from tile_emu.profile.analysis import predicted_cycles, roofline, slowest
 from tile_emu.profile.listing import codelet_uses
 from tile_emu.profile.memory import sram_map
 from tile_emu.profile.recording import FORMAT, columns
@@ -169,6 +170,44 @@ def test_advice_follows_the_numbers() -> None:
     assert "supervisors work alone for 63 %" in lines  # 294 of 470 cycles of tiles 0 and 1
     assert "tile balance" not in lines  # 0.88
     assert "exchange takes" not in lines  # a fifth
+
+
+def test_advice_compares_other_plans() -> None:
+    """Of the best plans, the cheapest one that does better in what the numbers complain of."""
+    report = small_report(plans=plan_choices())
+    lines = advice(report)
+    assert lines[0] == (
+        "the division p2 o1 leaves 1,470 of 1,472 tiles idle; plan 2 (p3 o1) uses 3 tiles, but predicts 495 cycles, "
+        "10.0 % more than this plan's 450"
+    )
+    assert "; 1 of the other best plans predict fewer than it took, the first of them plan 2 (p3 o1) 495" in lines[3]
+    assert lines[4].endswith("; plan 2 (p3 o1) has 12 %, but predicts 495 cycles, 10.0 % more than this plan's 450")
+    # an exchange that takes over 40 %: 300 cycles later than it was released
+    recording = report.recording
+    late = dataclasses.replace(recording, row_end=recording.row_end + 400, finish=recording.finish + 400)
+    line = next(line for line in advice(dataclasses.replace(report, recording=late)) if line.startswith("exchange"))
+    assert line.endswith(
+        "; plan 3 (p1 o4) moves less (90 cycles of exchange predicted), but predicts 590 cycles, 31.1 % more than this "
+        "plan's 450"
+    )
+    # uneven tiles: 12 of 100 busy cycles
+    uneven = dataclasses.replace(recording, worker_busy=recording.worker_busy * np.array([8, 1, 1, 1]))
+    line = next(line for line in advice(dataclasses.replace(report, recording=uneven)) if "balance" in line)
+    assert line.startswith("tile balance 0.55: tile 0 is busy 800 cycles, the mean is 438; equal blocks would save up")
+    assert "plan 2 (p3 o1) divides more evenly (padding 12.5 %)" in line
+
+
+def test_advice_where_no_plan_does_better() -> None:
+    plans = plan_choices()
+    for plan in plans:
+        plan["tiles"] = 2
+    assert advice(small_report(plans=plans))[0].endswith("idle; none of the 3 best plans does better in that")
+    # the second plan was run, the first one is dearer in tiles and cheaper in cycles
+    plans = plan_choices()
+    plans[0] |= {"chosen": False, "tiles": 8}
+    plans[1]["chosen"] = True
+    line = advice(small_report(plans=plans))[0]
+    assert line.endswith("plan 1 (p2 o1) uses 8 tiles, and predicts 450 cycles, 9.1 % less than this plan's 495")
 
 
 def test_predicted_cycles_of_any_plan() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from tile_emu.exchange.deliver import deliver
 from tile_emu.exchange.elements import RowSpans
 from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
+from tile_emu.profile.timed import SAMPLE, TileChoice
 from tile_emu.tile import layout
 from tile_emu.tile.check import Findings, collect
 from tile_emu.tile.counting import ExecutionCounter
@@ -32,7 +33,7 @@ from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
 from tile_emu.tile.notes import WRITTEN
 from tile_emu.tile.state import TileArrays, run_tiles
-from tile_emu.tile.timeline import Timeline, sample
+from tile_emu.tile.timeline import Timeline
 
 if TYPE_CHECKING:
     from tile_emu.exchange.transfers import Transfers
@@ -52,11 +53,11 @@ class Machine:
         chip: str | Chip,
         tiles: int | None = None,
         threads: int | None = None,
-        timeline_tiles: Sequence[int] | None = None,
+        timed: TileChoice = SAMPLE,
         check: bool = False,
         engine: str | None = None,
     ) -> None:
-        """``timeline_tiles``: tiles of which the recording keeps when each worker ran; by default a sample of eight.
+        """``timed``: tiles of which the recording keeps when each worker ran; by default eight, evenly spread.
 
         ``check``: look for errors the hardware lets pass (tile_emu.tile.check), at a fraction of the speed.
         ``engine``: interpreter, translator or auto (tile_emu.engines); the same results whichever it is.
@@ -72,8 +73,7 @@ class Machine:
         self.image: Image | None = None
         self._turns = np.zeros(self.tiles, np.int64)  # of workers, when the last phase began
         self._cost = self._turns
-        chosen = sample(self.tiles) if timeline_tiles is None else timeline_tiles
-        self.timeline = Timeline(self.arrays, chosen)
+        self.timeline = Timeline(self.arrays, timed)
 
     @property
     def memory(self) -> NDArray[np.uint8]:
@@ -151,7 +151,7 @@ class Machine:
                     raise TileEmuError(f"a barrier after the last of the program's {barriers} exchanges")
                 self._exchange(pool, record, phase, start, *image.exchanges[phase])
         record.finish[:] = self.arrays.sup[:, layout.ARRIVAL] - start
-        return dataclasses.replace(record, worker_runs=self.timeline.runs())
+        return dataclasses.replace(record, worker_runs=self.timeline.runs(record))
 
     def _settle(self) -> int:
         """Start every supervisor at the same cycle, when all earlier results are ready; that cycle."""

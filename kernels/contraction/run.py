@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from kernels.contraction.builder import build_graph
 from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, Contraction
-from kernels.planner.contraction import plan_contraction
+from kernels.planner.contraction import KEPT, plan_contraction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import Chip
 from tile_emu.errors import OutOfTileMemory, UsageError
+from tile_emu.profile.timed import SAMPLE, TileChoice
 
 if TYPE_CHECKING:
     from tile_emu.graph.image import Image
@@ -31,7 +32,7 @@ _RESERVES = (None, 160 * 1024, 256 * 1024, 8 * 1024)  # SRAM kept free for the s
 class ContractionResult:
     """``out``: the result as the host's array; ``sram_bytes`` i64[tiles]: bytes of SRAM in use, code included.
 
-    ``findings``: of a checked run.
+    ``findings``: of a checked run. ``plans``: the planner's best, the cheapest first; ``plan`` need not be among them.
     """
 
     out: NDArray[Any]
@@ -40,10 +41,24 @@ class ContractionResult:
     image: Image
     sram_bytes: I64
     findings: Findings | None = None
+    plans: tuple[ContractionPlan, ...] = ()
 
 
 def silent(*_: object) -> None:
     """No progress wanted."""
+
+
+def ranked_plans(
+    choices: Sequence[Contraction], chip: Chip, tiles: int | None = None, best: int = KEPT
+) -> list[ContractionPlan]:
+    """The ``best`` plans of all ways to put a problem, the cheapest first; none where nothing fits."""
+    plans: list[ContractionPlan] = []
+    for contraction in choices:
+        try:
+            plans += plan_contraction(contraction.shape, chip, tiles=tiles, best=best)
+        except OutOfTileMemory:
+            continue
+    return sorted(plans, key=lambda plan: (plan.predicted.total, plan.sram_bytes))[:best]
 
 
 def plan_and_lower(
@@ -94,20 +109,21 @@ def run_contraction(
     tiles: int | None = None,
     check: bool = False,
     plan_rank: int = 1,
+    timed: TileChoice = SAMPLE,
 ) -> ContractionResult:
     """Plan, build, load and run. ``choices``: ways to put the problem, all with the same host arrays.
 
     ``arrays`` by the names of the views of x, w and bias; they are rounded to the format that the chip holds them in.
     ``tiles``: how many may be used (None: all). ``progress(stage, share)`` is called at times. ``check``: the machine
-    looks for errors that the hardware lets pass. ``plan_rank`` as in plan_and_lower. Raises OutOfTileMemory, and
-    whatever the machine finds wrong.
+    looks for errors that the hardware lets pass. ``plan_rank`` as in plan_and_lower. ``timed``: tiles of which the
+    recording keeps when each worker ran. Raises OutOfTileMemory, and whatever the machine finds wrong.
     """
     from tile_emu.machine import Machine
 
     report = progress if progress is not None else silent
     report("planning")
     plan, image = plan_and_lower(choices, chip, report, tiles, plan_rank)
-    machine = Machine(chip, image.tiles, threads, check=check)
+    machine = Machine(chip, image.tiles, threads, timed, check=check)
     report("loading")
     machine.load(image)
     bias = choices[0].bias
@@ -119,4 +135,5 @@ def run_contraction(
     recording = machine.run(progress=progress)
     out = machine.read_tensor(choices[0].out.name)
     findings = machine.findings() if check else None
-    return ContractionResult(out, plan, recording, image, used_sram(image), findings)
+    plans = tuple(ranked_plans(choices, chip, tiles))
+    return ContractionResult(out, plan, recording, image, used_sram(image), findings, plans)

@@ -22,6 +22,7 @@ from kernels.outcome import run_document
 from tile_emu.chips import load_chip
 from tile_emu.errors import UsageError
 from tile_emu.profile.summary import Summary, summarise
+from tile_emu.profile.timed import SAMPLE, TileChoice
 
 Array = NDArray[Any]
 Operands = dict[str, Array]
@@ -71,34 +72,43 @@ def run_job(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
+    timed: TileChoice = SAMPLE,
 ) -> LayerRun:
-    """Run a job; ``given`` operands as in draw_operands. Raises UsageError, OutOfTileMemory, what the machine finds."""
+    """Run a job; ``given`` operands as in draw_operands; ``timed`` as for the kernels.
+
+    Raises UsageError, OutOfTileMemory, and what the machine finds wrong.
+    """
     operands = draw_operands(job, given)
     random = not given
     began = time.perf_counter()
-    result, check_it = emulate(job, operands, threads, progress)
+    result, check_it = emulate(job, operands, threads, progress, timed)
     wall = time.perf_counter() - began
     if progress is not None:
         progress("checking against float64")
     check = check_it(random)
     summary = summarise(result.recording, useful_macs=job.layer.macs, dtype=job.dtype, sram_bytes=result.sram_bytes)
-    return LayerRun(run_document(job.head(), summary, check, wall, result.plan), result, summary, check)
+    return LayerRun(run_document(job.head(), summary, check, wall, result), result, summary, check)
 
 
 Checker = Callable[[bool], Check]
 
 
 def emulate(
-    job: Job, operands: Operands, threads: int | None = None, progress: Progress | None = None
+    job: Job,
+    operands: Operands,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    timed: TileChoice = SAMPLE,
 ) -> tuple[ContractionResult, Checker]:
     """The kernel of a job alone: its result, and what checks it (told whether the operands have random signs)."""
+    options = {"threads": threads, "progress": progress, "timed": timed}
     if isinstance(job.layer, ConvolutionLayer):
-        return _convolution(job, job.layer, operands, threads, progress)
-    return _product(job, job.layer, operands, threads, progress)
+        return _convolution(job, job.layer, operands, options)
+    return _product(job, job.layer, operands, options)
 
 
 def _product(
-    job: Job, layer: MatmulLayer, operands: Operands, threads: int | None, progress: Progress | None
+    job: Job, layer: MatmulLayer, operands: Operands, options: dict[str, Any]
 ) -> tuple[ContractionResult, Checker]:
     """Forward C = A . B, backward dA = dC . B^T and dB = A^T . dC."""
     turned = {name: np.swapaxes(array, -1, -2) for name, array in operands.items() if array.ndim > 1}
@@ -114,12 +124,11 @@ def _product(
         right,
         job.dtype,
         load_chip(job.chip),
-        threads,
-        progress,
         bias=bias,
         activation=activation,
         tiles=job.tiles,
         plan_rank=job.plan_rank,
+        **options,
     )
 
     def check(random: bool) -> Check:
@@ -138,7 +147,7 @@ def _sizes(layer: ConvolutionLayer) -> Convolution:
 
 
 def _convolution(
-    job: Job, layer: ConvolutionLayer, operands: Operands, threads: int | None, progress: Progress | None
+    job: Job, layer: ConvolutionLayer, operands: Operands, options: dict[str, Any]
 ) -> tuple[ContractionResult, Checker]:
     """One of the three passes."""
     conv = _sizes(layer)
@@ -148,10 +157,9 @@ def _convolution(
         operands,
         dtype=job.dtype,
         chip=load_chip(job.chip),
-        threads=threads,
-        progress=progress,
         tiles=job.tiles,
         plan_rank=job.plan_rank,
+        **options,
     )
 
     def check(random: bool) -> Check:

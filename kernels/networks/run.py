@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any
 
 from kernels.networks.cache import ResultCache
 from kernels.networks.job import Job
 from tile_emu.errors import TileEmuError
-from tile_emu.profile.atomic import require_writable
 from tile_emu.profile.report import Report
+from tile_emu.profile.request import ReportRequest
+from tile_emu.profile.timed import SAMPLE
 
 Progress = Callable[..., None]
 Document = dict[str, Any]
@@ -34,7 +34,7 @@ def run_layers(
     fresh: bool = False,
     progress: Progress | None = None,
     execute: Executor | None = None,
-    reports: Path | None = None,
+    reports: ReportRequest | None = None,
 ) -> list[Document]:
     """The document of every job, in their order.
 
@@ -42,8 +42,8 @@ def run_layers(
     of the cache says so under ``cached``. A layer that cannot be run (it does not fit, or the machine finds something
     wrong) has ``error`` with the reason in place of figures. ``cache`` None: nothing is looked up or kept; ``fresh``:
     nothing is looked up.
-    ``reports``: a folder in which every layer emulated gets a folder with its report, by its name; nothing is looked up
-    then, since what is kept has no recording.
+    ``reports``: the report wanted of every layer emulated, each in a folder by its name; nothing is looked up then,
+    since what is kept has no recording.
     ``execute`` replaces the emulation of one job (for tests). Ctrl-C ends all processes and is passed on.
     """
     keeper = cache or ResultCache()
@@ -68,7 +68,7 @@ def run_layers(
 
 
 def execute_job(
-    job: Job, threads: int | None = None, progress: Progress | None = None, reports: Path | None = None
+    job: Job, threads: int | None = None, progress: Progress | None = None, reports: ReportRequest | None = None
 ) -> Document:
     """The document of one job; what the emulator refuses or finds wrong becomes its ``error``.
 
@@ -77,11 +77,10 @@ def execute_job(
     from kernels.networks.execute import run_job
 
     try:
-        run = run_job(job, threads=threads, progress=progress)
+        timed = SAMPLE if reports is None else reports.timed
+        run = run_job(job, threads=threads, progress=progress, timed=timed)
         if reports is not None:
-            folder = reports / job.layer.name
-            require_writable(folder, directory=True)
-            Report.of(run.document, run.result.recording, run.result.image).save(folder)
+            reports.inside(job.layer.name).save(Report.of(run.document, run.result.recording, run.result.image))
         return run.document
     except TileEmuError as error:
         return {**job.head(), "error": {"kind": type(error).__name__, "message": str(error)}}

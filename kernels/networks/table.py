@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kernels.outcome import plan_text
 from tile_emu.chips import Chip
 
 Document = Mapping[str, Any]
@@ -144,17 +145,6 @@ def footnotes(documents: Sequence[Document], summed: Mapping[str, Any], emulatio
         if "error" in document:
             lines.append(f"{document['layer']}: {document['error']['message']}")
     return [*lines, LEGEND]
-
-
-def plan_text(plan: Mapping[str, Any]) -> str:
-    """A plan in one word for each dimension that it cuts."""
-    parts = []
-    if plan.get("group_splits", 1) > 1:
-        parts.append(f"g{plan['group_splits']}")
-    positions = [plan[f"{name}_splits"] for name in ("row", "column", "image")]
-    parts.append("p" + "x".join(str(n) for n in positions))
-    parts += [f"o{plan['output_splits']}", f"k{plan['k_splits']}", f"s{plan['steps']}"]
-    return " ".join(parts)
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

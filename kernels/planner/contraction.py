@@ -51,6 +51,7 @@ CODE_BYTES = 28 * 1024  # kept free for code and exchange rows
 STATE_BYTES = 160  # of a vertex, addresses of planes not counted
 PLANE_BYTES = 24  # addresses of one plane for the six workers
 PARTNERS = ("w", "x")
+KEPT = 10  # plans of a problem that are looked for and kept, even where fewer are wanted
 
 
 def useful_splits(n: int, most: int) -> I64:
@@ -254,12 +255,13 @@ def plan_contraction(
     where = load_chip(chip) if isinstance(chip, str) else chip
     most = where.tiles if tiles is None else tiles
     free = 6 * where.memory.element_bytes * where.memory.size // 638_976 if reserve is None else reserve
-    limits = (most, free, best)
+    count = max(best, KEPT)
+    limits = (most, free, count)
     kept = kept_plans(shape, where, limits)
     if kept is None:
-        kept = search(shape, where, most, free, best)
+        kept = search(shape, where, most, free, count)
         keep_plans(shape, where, limits, kept)
-    return kept
+    return kept[:best]
 
 
 def search(shape: Shape, where: Chip, most: int, reserve: int, best: int) -> list[ContractionPlan]:

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from tile_emu.cli.app_convolution import convolution
-from tile_emu.cli.app_layers import LayerGroup, add_layer_commands
+from tile_emu.cli.app_layers import (
+    LayerGroup,
+    PlanRank,
+    Report,
+    ReportParquet,
+    ReportTiles,
+    add_layer_commands,
+)
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -114,7 +121,10 @@ def matmul(
     out: Annotated[Path | None, typer.Option(help="Write C[m, n] as .npy.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random operands.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
+    report: Report = None,
+    report_tiles: ReportTiles = None,
+    report_parquet: ReportParquet = False,
+    plan_rank: PlanRank = 1,
     check: Check = False,
     engine: Engine = None,
     dump_translated: DumpTranslated = None,
@@ -127,10 +137,13 @@ def matmul(
     """
     from tile_emu.cli.matmul import Form, Options, run_matmul
     from tile_emu.engines import choose_engine
+    from tile_emu.profile.request import ReportRequest
 
     choose_engine(engine, dump_translated)
     form = Form(batch, transpose_a, transpose_b, bias, activation, result)
-    passed = run_matmul(Options(m, k, n, dtype, chip, a, b, out, seed, threads, report, as_json, form, check))
+    wanted = ReportRequest.of(report, report_tiles, report_parquet)
+    options = Options(m, k, n, dtype, chip, a, b, out, seed, threads, wanted, as_json, form, check, plan_rank)
+    passed = run_matmul(options)
     raise typer.Exit(0 if passed else 1)
 
 

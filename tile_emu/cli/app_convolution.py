@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from tile_emu.cli.app_layers import ChipName, Dtype, Json, Pass, Seed, Threads, Tiles
+from tile_emu.cli.app_layers import (
+    ChipName,
+    Dtype,
+    Json,
+    Pass,
+    PlanRank,
+    Report,
+    ReportParquet,
+    ReportTiles,
+    Seed,
+    Threads,
+    Tiles,
+)
 
 
 def convolution(
@@ -36,7 +48,10 @@ def convolution(
     seed: Seed = 0,
     tiles: Tiles = None,
     threads: Threads = None,
-    report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
+    report: Report = None,
+    report_tiles: ReportTiles = None,
+    report_parquet: ReportParquet = False,
+    plan_rank: PlanRank = 1,
     as_json: Json = False,
 ) -> None:
     """One pass of a 2-D convolution over all tiles, checked against float64.
@@ -44,11 +59,13 @@ def convolution(
     Exit status: 0 when the check passes, 1 when it does not or the run fails, 2 for a usage error.
     """
     from tile_emu.cli.convolution import Options, run_convolution
+    from tile_emu.profile.request import ReportRequest
 
     files = {"x": x, "w": w, "dout": dout}
     sizes = (batch, channels, height, height if width is None else width, outputs)
     options = Options(
         sizes, kernel, stride, padding, dilation, groups, layout, direction, bias, relu, dtype, chip,
-        {name: path for name, path in files.items() if path is not None}, out, seed, tiles, threads, report, as_json,
+        {name: path for name, path in files.items() if path is not None}, out, seed, tiles, threads,
+        ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank,
     )  # fmt: skip
     raise typer.Exit(0 if run_convolution(options) else 1)

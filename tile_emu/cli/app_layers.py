@@ -30,6 +30,18 @@ Seed = Annotated[int, typer.Option(help="Seed of the random operands.")]
 Bare = Annotated[bool, typer.Option("--bare", help="Leave out the layer's bias and activation.")]
 Tiles = Annotated[int | None, typer.Option(help="Tiles that may be used; all without it.")]
 Threads = Annotated[int | None, typer.Option(help="Host threads; results do not depend on it.")]
+Report = Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")]
+ReportTiles = Annotated[
+    str | None,
+    typer.Option(
+        help="Tiles whose workers are timed for the report: 0-15,720, A-B:STEP, spread (eight), slowest, all, none; "
+        "spread,slowest without it."
+    ),
+]
+ReportParquet = Annotated[
+    bool, typer.Option("--report-parquet", help="Write the report's counters as recording.parquet too.")
+]
+PlanRank = Annotated[int, typer.Option(help="2 takes the second cheapest plan of `tile-emu plan`, and so on.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -54,7 +66,10 @@ def layer(
     encoder_layer: Annotated[int, typer.Option(help="Which of the alike layers --weights is read for (BERT).")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the result as .npy.")] = None,
     threads: Threads = None,
-    report: Annotated[Path | None, typer.Option(help="Folder for the report, see `tile-emu report`.")] = None,
+    report: Report = None,
+    report_tiles: ReportTiles = None,
+    report_parquet: ReportParquet = False,
+    plan_rank: PlanRank = 1,
     as_json: Json = False,
 ) -> None:
     """One pass of a network's layer, checked against float64: `tile-emu run resnet50.conv3_2b --batch 4`.
@@ -63,9 +78,11 @@ def layer(
     their layers.
     """
     from tile_emu.cli.layer import Choice, LayerOptions, run_layer
+    from tile_emu.profile.request import ReportRequest
 
-    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
-    options = LayerOptions(tuple(inputs or ()), weights, encoder_layer, out, threads, report, as_json)
+    wanted = ReportRequest.of(report, report_tiles, report_parquet)
+    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, plan_rank)
+    options = LayerOptions(tuple(inputs or ()), weights, encoder_layer, out, threads, wanted, as_json)
     passed = run_layer(name, choice, options)
     raise typer.Exit(0 if passed else 1)
 
@@ -94,6 +111,8 @@ def network(
     report: Annotated[
         Path | None, typer.Option(help="Folder for the network's page and every layer's report; emulates everything.")
     ] = None,
+    report_tiles: ReportTiles = None,
+    report_parquet: ReportParquet = False,
     as_json: Json = False,
 ) -> None:
     """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.
@@ -101,9 +120,11 @@ def network(
     Exit status: 0 when every layer ran and its check passed, 1 otherwise, 2 for a usage error.
     """
     from tile_emu.cli.layer import Choice, NetworkOptions, run_network
+    from tile_emu.profile.request import ReportRequest
 
+    wanted = ReportRequest.of(report, report_tiles, report_parquet)
     choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
-    options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, report, as_json)
+    options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, wanted, as_json)
     raise typer.Exit(0 if run_network(name, choice, options) else 1)
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tile_emu.chips import load_chip
-from tile_emu.cli.matmul import DTYPES, report_lines
+from tile_emu.cli.layer import require_plan_rank
+from tile_emu.cli.matmul import DTYPES, report_lines, timed_option
 from tile_emu.cli.operands import Matrix, load_array
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
 from tile_emu.profile.report import Report
+from tile_emu.profile.request import ReportRequest
 from tile_emu.profile.summary import summarise
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ class Options:
     seed: int
     tiles: int | None
     threads: int | None
-    report: Path | None
+    report: ReportRequest | None
     as_json: bool
+    plan_rank: int = 1
 
 
 def _numbers(option: str, text: str, separator: str) -> tuple[int, ...]:
@@ -114,6 +117,7 @@ def _refuse(options: Options, conv: Convolution) -> None:
         raise UsageError(f"--tiles {options.tiles}: {chip.name} has {chip.tiles} tiles")
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads {options.threads}: it must be at least 1")
+    require_plan_rank(options.plan_rank)
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: it must not be negative")
     sizes = (conv.x_shape("NCHW"), conv.w_shape, conv.out_shape("NCHW"))
@@ -133,8 +137,6 @@ def run_convolution(options: Options) -> bool:
     arrays = operands(options, conv)
     if options.out:
         require_writable(options.out)
-    if options.report:
-        require_writable(options.report, directory=True)
     with Progress() as progress:
         progress("starting")
         from kernels.convolution import run_pass
@@ -146,18 +148,19 @@ def run_convolution(options: Options) -> bool:
         result = run_pass(
             conv, options.direction, given, layout=options.layout, dtype=options.dtype, chip=options.chip,
             threads=options.threads, progress=progress, tiles=options.tiles, bias=arrays.get("bias"), relu=options.relu,
+            plan_rank=options.plan_rank, **timed_option(options.report),
         )  # fmt: skip
         wall = time.perf_counter() - began
         progress("checking against float64")
         check = _check(options, conv, arrays, result)
         size = result.sram_bytes
         summary = summarise(result.recording, useful_macs=conv.macs, dtype=options.dtype, sram_bytes=size)
-        document = run_document(_head(options, conv), summary, check, wall, result.plan)
+        document = run_document(_head(options, conv), summary, check, wall, result)
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, result.out)
         if options.report:
-            Report.of(document, result.recording, result.image).save(options.report)
+            options.report.save(Report.of(document, result.recording, result.image))
     if options.as_json:
         print(json.dumps(document, indent=2))
     else:
@@ -166,9 +169,10 @@ def run_convolution(options: Options) -> bool:
         title = f"{options.direction}: {conv.describe()}{after}, {options.dtype}"
         print(f"convolution  {title}, on {chip.title}, {chip.tiles:,} tiles")
         print("\n".join(report_lines(document, result.plan.describe(), summary, check)))
-        for path in (options.out, options.report):
-            if path:
-                print(f"\nwrote {path}")
+        if options.out:
+            print(f"\nwrote {options.out}")
+        if options.report:
+            print(f"\n{options.report.told()}")
     return check.ok
 
 

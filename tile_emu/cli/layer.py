@@ -19,12 +19,13 @@ from kernels.networks.picture import read_input
 from kernels.networks.weights import WeightFile, layer_weights
 from tile_emu.chips import load_chip
 from tile_emu.cli.listing import print_table
-from tile_emu.cli.matmul import report_lines
+from tile_emu.cli.matmul import report_lines, timed_option
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing, require_writable
 from tile_emu.profile.network import LAYERS, save_network
-from tile_emu.profile.report import PAGE, Report
+from tile_emu.profile.report import Report
+from tile_emu.profile.request import ReportRequest
 
 if TYPE_CHECKING:
     from kernels.networks.execute import LayerRun
@@ -43,6 +44,7 @@ class Choice:
     seed: int
     bare: bool
     tiles: int | None
+    plan_rank: int = 1
 
     def sizes(self) -> Sizes:
         """What the tables are asked for."""
@@ -57,7 +59,10 @@ class Choice:
             raise UsageError(f"--seed {self.seed}: it must not be negative")
         if self.tiles is not None and not 1 <= self.tiles <= chip.tiles:
             raise UsageError(f"--tiles {self.tiles}: {chip.name} has {chip.tiles} tiles")
-        return Job(network, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles)
+        require_plan_rank(self.plan_rank)
+        return Job(
+            network, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles, self.plan_rank
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class LayerOptions:
     encoder_layer: int
     out: Path | None
     threads: int | None
-    report: Path | None
+    report: ReportRequest | None
     as_json: bool
 
 
@@ -80,21 +85,19 @@ def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
     require_threads(options.threads)
     if options.out:
         require_writable(options.out)
-    if options.report:
-        require_writable(options.report, directory=True)
     given = real_operands(job, options)
     with Progress() as progress:
         progress("starting")
         from kernels.networks.execute import run_job
 
         progress.watch_compiler()
-        run = run_job(job, given, threads=options.threads, progress=progress)
+        run = run_job(job, given, threads=options.threads, progress=progress, **timed_option(options.report))
         if options.out:
             with replacing(options.out) as file:
                 np.save(file, run.result.out)
         if options.report:
             progress("writing the report")
-            Report.of(run.document, run.result.recording, run.result.image).save(options.report)
+            options.report.save(Report.of(run.document, run.result.recording, run.result.image))
     if options.as_json:
         print(json.dumps(run.document, indent=2))
     else:
@@ -133,7 +136,7 @@ def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
     if options.out:
         lines += ["", f"wrote {options.out}"]
     if options.report:
-        lines += ["", f"wrote {options.report / PAGE} and more; tile-emu report {options.report} shows it here"]
+        lines += ["", options.report.told()]
     return lines
 
 
@@ -147,7 +150,7 @@ class NetworkOptions:
     fresh: bool
     listed: bool
     markdown: bool
-    report: Path | None
+    report: ReportRequest | None
     as_json: bool
 
 
@@ -162,8 +165,6 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
     if options.listed:
         _print_layers(jobs, options.as_json)
         return True
-    if options.report:
-        require_writable(options.report, directory=True)
     began = time.perf_counter()
     with Progress() as progress:
         progress("starting")
@@ -184,7 +185,7 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
             cache=cache,
             fresh=options.fresh,
             progress=tell,
-            reports=options.report / LAYERS if options.report else None,
+            reports=options.report.inside(LAYERS) if options.report else None,
         )
     _print_network(choice, network, documents, time.perf_counter() - began, options)
     return all("error" not in document and document["check"]["ok"] for document in documents)
@@ -202,7 +203,7 @@ def _print_network(
     head["pass"] = head.pop("direction")
     document = {**head, "layers": documents, "totals": summed, "emulation": emulation}
     if options.report:
-        save_network(document, options.report)
+        save_network(document, options.report.folder)
     if options.as_json:
         print(json.dumps(document, indent=2))
         return
@@ -213,6 +214,8 @@ def _print_network(
     print(f"{network.name}, {choice.direction}, batch {choice.batch}, {choice.dtype}, on {chip.title}\n")
     print("\n".join(table.aligned(rows)))
     print("\n" + "\n".join(table.footnotes(documents, summed, emulation)))
+    if options.report:
+        print(f"\n{options.report.told()}")
 
 
 def _print_layers(jobs: Sequence[Job], as_json: bool) -> None:
@@ -232,6 +235,12 @@ def _print_layers(jobs: Sequence[Job], as_json: bool) -> None:
         for job in jobs
     ]
     print_table(("layer", "x", "shape", "M MAC", "weights", f"MiB in {jobs[0].dtype}"), rows)
+
+
+def require_plan_rank(rank: int) -> None:
+    """Raise UsageError for a rank below one."""
+    if rank < 1:
+        raise UsageError(f"--plan-rank {rank}: 1 is the cheapest plan, 2 the second cheapest, and so on")
 
 
 def require_threads(threads: int | None) -> None:

@@ -16,7 +16,8 @@ from tile_emu.cli.operands import Matrix, load_array, matching, random_matrix
 from tile_emu.cli.progress import Progress
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.atomic import replacing, require_writable
-from tile_emu.profile.report import PAGE, Report
+from tile_emu.profile.report import Report
+from tile_emu.profile.request import ReportRequest
 from tile_emu.profile.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ class Options:
     out: Path | None
     seed: int
     threads: int | None
-    report: Path | None
+    report: ReportRequest | None
     as_json: bool
     form: Form = Form()
     check: bool = False
+    plan_rank: int = 1
 
 
 def operands(options: Options) -> tuple[Matrix, Matrix, Matrix | None, bool]:
@@ -148,11 +150,11 @@ def run_matmul(options: Options) -> bool:
         raise UsageError(f"--threads {options.threads}: it must be at least 1")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: it must not be negative")
+    if options.plan_rank < 1:
+        raise UsageError(f"--plan-rank {options.plan_rank}: 1 is the cheapest plan, 2 the second cheapest, and so on")
     given = operands(options)
     if options.out:
         require_writable(options.out)
-    if options.report:
-        require_writable(options.report, directory=True)
     with Progress() as progress:
         progress("starting")
         result, summary, check, document = _measured(options, *given, progress)
@@ -161,7 +163,7 @@ def run_matmul(options: Options) -> bool:
                 np.save(file, result.out)
         if options.report:
             progress("writing the report")
-            Report.of(document, result.recording, result.image).save(options.report)
+            options.report.save(Report.of(document, result.recording, result.image))
     if options.as_json:
         print(json.dumps(document, indent=2))
     else:
@@ -191,6 +193,8 @@ def _measured(
         threads=options.threads,
         progress=progress,
         check=options.check,
+        plan_rank=options.plan_rank,
+        **timed_option(options.report),
         **finish,
     )
     wall = time.perf_counter() - began
@@ -202,10 +206,15 @@ def _measured(
     summary = summarise(result.recording, useful_macs=macs, dtype=options.dtype, sram_bytes=result.sram_bytes)
     head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
     head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
-    document = run_document(head, summary, check, wall, result.plan)
+    document = run_document(head, summary, check, wall, result)
     if result.findings is not None:
         document["findings"] = result.findings.to_dict()
     return result, summary, check, document
+
+
+def timed_option(report: ReportRequest | None) -> dict[str, Any]:
+    """The kernels' option ``timed``, where a report asks for tiles."""
+    return {} if report is None else {"timed": report.timed}
 
 
 def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check, options: Options) -> list[str]:
@@ -221,7 +230,7 @@ def _text(document: Mapping[str, Any], plan: str, summary: Summary, check: Check
     if options.out:
         lines += ["", f"wrote {options.out}"]
     if options.report:
-        lines += ["", f"wrote {options.report / PAGE} and more; tile-emu report {options.report} shows it here"]
+        lines += ["", options.report.told()]
     return lines
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernels.networks import load_layer
 from kernels.networks.job import Job
 from kernels.networks.layers import ConvolutionLayer, Layer, MatmulLayer, require_positive
-from kernels.networks.table import plan_text
+from kernels.outcome import plan_text
 from tile_emu.chips import load_chip
 from tile_emu.cli.layer import Choice
 from tile_emu.cli.listing import print_table

@@ -86,7 +86,8 @@ class Progress:
         wait = self._quiet
         while not self._stop.wait(wait):
             self._show()
-            wait = _TERMINAL_TICK if self._terminal else _PLAIN_TICK
+            # until there is something to say, a short compilation must not be slept through
+            wait = (_TERMINAL_TICK if self._terminal else _PLAIN_TICK) if self._shown else self._quiet
 
     def _show(self) -> None:
         stage = COMPILING if self._compiling else self._stage

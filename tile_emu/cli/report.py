@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tile_emu.profile.advice import advice
 from tile_emu.profile.analysis import (
     FABRIC_BYTES,
     SRAM_BYTES,
     Stretch,
-    advice,
     predicted_cycles,
     roofline,
     slowest,

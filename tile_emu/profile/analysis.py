@@ -1,4 +1,4 @@
-"""Why a run took its cycles: supersteps with the tile that held them up, roofline, and what the numbers advise."""
+"""Why a run took its cycles: supersteps with the tile that held them up, and the roofline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tile_emu.profile.listing import codelet_uses
-from tile_emu.profile.memory import SramMap
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import Report
 
@@ -160,87 +159,3 @@ def predicted_cycles(plan: Any) -> dict[str, int]:
         return {}
     parts = {name: int(value) for name, value in predicted.items() if isinstance(value, (int, float))}
     return parts if "total" in parts else {**parts, "total": sum(parts.values())}
-
-
-def advice(report: Report) -> list[str]:
-    """What the numbers call for, a line each; empty when nothing stands out."""
-    return [line for rule in _RULES for line in rule(report)]
-
-
-def _idle_tiles(report: Report) -> Iterator[str]:
-    chip, used = report.recording.chip, int((report.recording.turns.sum(axis=0) > 0).sum())
-    idle = chip.tiles - used
-    if used and idle > 0.1 * chip.tiles:
-        yield f"{idle:,} of {chip.tiles:,} tiles run no worker: a finer split would use them, if the work allows it"
-
-
-def _imbalance(report: Report) -> Iterator[str]:
-    busy = report.recording.worker_busy.sum(axis=0)
-    busy = busy[busy > 0]
-    balance = float(busy.mean() / busy.max()) if busy.size else 1.0
-    if balance < 0.85:
-        slow = int(report.recording.worker_busy.sum(axis=0).argmax())
-        yield (
-            f"tile balance {balance:.2f}: tile {slow} is busy {int(busy.max()):,} cycles, the mean is "
-            f"{busy.mean():,.0f}; a split into more equal blocks would save up to {busy.max() - busy.mean():,.0f}"
-        )
-
-
-def _exchange_share(report: Report) -> Iterator[str]:
-    recording = report.recording
-    exchange, total = int(recording.exchange_cycles.sum()), recording.cycles
-    if total and exchange > 0.4 * total:
-        phase = int(recording.exchange_cycles.argmax())
-        name, words = recording.exchange_names[phase], int(recording.received[phase].max())
-        yield (
-            f"exchange takes {100 * exchange / total:.0f} % of the cycles, most in '{name}' ({words:,} words to its "
-            "busiest receiver): fewer, larger blocks a tile would move less"
-        )
-
-
-def _sync_share(report: Report) -> Iterator[str]:
-    recording = report.recording
-    sync, total = int(recording.sync_cycles.sum()), recording.cycles
-    if total and sync > 0.1 * total:
-        barriers = len(recording.exchange_names)
-        yield f"{barriers} barriers take {100 * sync / total:.0f} % of the cycles: fewer supersteps would save them"
-
-
-def _supervisor_share(report: Report) -> Iterator[str]:
-    recording = report.recording
-    used = recording.turns.sum(axis=0) > 0
-    alone, busy = recording.supervisor_busy[:, used].sum(), recording.worker_busy[:, used].sum()
-    if busy and alone > 0.3 * (alone + busy):
-        yield (
-            f"supervisors work alone for {100 * alone / (alone + busy):.0f} % of the tiles' compute cycles (weight "
-            "loads, launches, exchange set-up): longer launches would hide them"
-        )
-
-
-def _memory(report: Report) -> Iterator[str]:
-    if report.sram is not None:
-        used, size = report.sram.used_bytes, report.sram.size
-        if used.max() > 0.9 * size:
-            full = 100 * used.max() / size
-            yield f"tile {int(used.argmax())} fills {full:.0f} % of its SRAM: {_largest(report.sram)}"
-
-
-def _largest(sram: SramMap) -> str:
-    parts = sram.parts(int(sram.used_bytes.argmax()))[:3]
-    return ", ".join(f"{name} {count / 1024:.0f} KiB" for name, count in parts)
-
-
-def _prediction(report: Report) -> Iterator[str]:
-    total, cycles = predicted_cycles(report.document.get("plan")).get("total", 0), report.recording.cycles
-    if total and abs(cycles / total - 1) > 0.05:
-        yield f"the plan predicted {total:,} cycles, the run took {cycles:,} ({100 * (cycles / total - 1):+.1f} %)"
-
-
-def _padding(report: Report) -> Iterator[str]:
-    plan = report.document.get("plan")
-    padding = plan.get("padding") if isinstance(plan, Mapping) else None
-    if isinstance(padding, float) and padding > 0.1:
-        yield f"{100 * padding:.0f} % of the multiplications are padding: the blocks do not divide the sizes evenly"
-
-
-_RULES = (_idle_tiles, _imbalance, _exchange_share, _sync_share, _supervisor_share, _memory, _prediction, _padding)

@@ -9,7 +9,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tile_emu.profile.analysis import Stretch, advice, predicted_cycles, roofline, stretches
+from tile_emu.profile.advice import advice
+from tile_emu.profile.analysis import Stretch, predicted_cycles, roofline, stretches
 from tile_emu.profile.html import UTILISATIONS, cards, listed, split, table
 from tile_emu.profile.listing import codelet_uses
 from tile_emu.profile.pagedata import page_data

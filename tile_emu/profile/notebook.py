@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 
-from tile_emu.profile.analysis import advice, slowest
+from tile_emu.profile.advice import advice
+from tile_emu.profile.analysis import slowest
 from tile_emu.profile.html import UTILISATIONS, listed, table
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import Report

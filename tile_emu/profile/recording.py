@@ -217,6 +217,13 @@ class Recording:
         """:meth:`table` as a polars DataFrame. Raises UsageError when polars is not installed."""
         return _frame("polars", self.table())
 
+    def save_parquet(self, path: Path) -> None:
+        """Write :meth:`table` as Parquet, whole or not at all. Raises UsageError when pyarrow is not installed."""
+        from tile_emu.profile.parquet import parquet_bytes, pyarrow
+
+        with replacing(path) as file:
+            file.write(parquet_bytes(pyarrow().table(self.table())))
+
     def save(self, path: Path, **more: Any) -> None:
         """Write as ``.npz``, with ``more`` arrays beside the columns; the file appears whole or not at all."""
         from tile_emu import __version__

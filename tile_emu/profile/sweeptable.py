@@ -12,6 +12,7 @@ from typing import Any
 from tile_emu.errors import UsageError
 from tile_emu.profile.atomic import replacing
 from tile_emu.profile.html import PARTS, part_key, pieces, plain_page, table
+from tile_emu.profile.parquet import parquet_bytes, pyarrow
 from tile_emu.profile.subject import Subject
 from tile_emu.profile.text import count, kib, percent
 
@@ -53,7 +54,7 @@ def require_format(path: Path) -> None:
     if path.suffix not in FORMATS:
         raise UsageError(f"cannot write {path}: the name must end in {' or '.join(FORMATS)}")
     if path.suffix == ".parquet":
-        _arrow()
+        pyarrow()
 
 
 def _csv(found: Sequence[Record]) -> bytes:
@@ -64,20 +65,8 @@ def _csv(found: Sequence[Record]) -> bytes:
     return text.getvalue().encode()
 
 
-def _arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UsageError("Parquet needs the package pyarrow: pip install 'tile-emu[report]'") from None
-    return pyarrow, pyarrow.parquet
-
-
 def _parquet(found: Sequence[Record]) -> bytes:
-    arrow, parquet = _arrow()
-    buffer = io.BytesIO()
-    parquet.write_table(arrow.Table.from_pylist([dict(record) for record in found]), buffer)
-    return buffer.getvalue()
+    return parquet_bytes(pyarrow().Table.from_pylist([dict(record) for record in found]))
 
 
 # --- the page ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 from kernels.contraction.problem import OPERAND_DTYPE
 from kernels.contraction.run import plan_and_lower, silent
 from kernels.matmul import matmul_choices
+from tile_emu.asm import assemble
 from tile_emu.chips import load_chip
+from tile_emu.errors import TileFault
 from tile_emu.graph import Codelet, Graph, Pointer
 from tile_emu.isa.table import table
 from tile_emu.isa.work import WORK, work_of
 from tile_emu.machine import Machine
 from tile_emu.profile import Recording
-from tile_emu.tile import layout
+from tile_emu.tile import Tile, layout
+from tile_emu.tile.counting import ExecutionCounter
 
 PROGRAM = """
 .supervisor
@@ -167,3 +171,72 @@ def test_work_of_one_instruction(mnemonic: str, expected: dict[str, int]) -> Non
     for form in table().by_mnemonic[mnemonic]:
         found = dict(zip(WORK, work_of(form)))
         assert {name: count for name, count in found.items() if count} == expected
+
+
+JUMPS = """
+.worker
+.globl start
+start:
+    setzi $m0, 3
+    setzi $m2, 0x80000
+.align 8
+again:
+    {rpt $m0, 1 ; fnop}
+    {add $m1, $m1, 1 ; fnop}
+    {shl $m3, $m1, 1 ; fnop}
+    setzi $m4, 0
+.align 8
+    {rpt $m4, 0 ; fnop}
+    {nop ; fnop}
+    {rpt $m0, 0 ; fnop}
+    {add $m5, $m5, 1 ; fnop}
+    brz $m4, skipped
+    nop
+skipped:
+    call $m6, within
+    brnzdec $m0, again
+    bri last
+.fill 61, 4, 0
+.align 8
+last:
+    setzi $m0, 9
+    nop
+    {rpt $m0, 1 ; fnop}
+    {add $m2, $m2, $m9 ; fnop}
+    {ld32 $m7, $m2, $mzero, 0 ; fnop}
+    exitz $mzero
+.align 8
+within:
+    {or $m8, $mzero, 0 ; mov $a0, $a1}
+    br $m6
+"""
+COUNTED_WORDS = 256
+
+
+def jumping(engine: str, trace: bool) -> tuple[Tile, int]:
+    """A tile of which worker 0 ran JUMPS until the load in its last repeat left memory, and where that load is."""
+    image = assemble(text=JUMPS)
+    tile = Tile("ipu21", engine=engine)
+    tile.load(image)
+    tile.arrays.count_words(COUNTED_WORDS)
+    tile.mrf[0, 9] = 0x10000
+    with pytest.raises(TileFault, match="INVALID_ADDR"):
+        tile.run_workers("start", workers=[0], trace=trace)
+    return tile, int(tile.arrays.progress[0, 0, layout.PC])
+
+
+@pytest.mark.parametrize("engine", ["interpreter", "translator"])
+def test_executions_are_those_of_the_trace(engine: str) -> None:
+    """Repeats of many, one and no passes, a call, a page left, a fault inside a pass."""
+    tile, stopped = jumping(engine, trace=False)
+    base = tile.chip.memory.base
+    code = tile.read(base, "uint32", COUNTED_WORDS)
+    counts = ExecutionCounter(tile.chip.architecture, code).take(tile.arrays.counters).executions
+    found = {base + 4 * int(word): int(counts[word]) for word in np.flatnonzero(counts)}
+    traced, place = jumping("interpreter", trace=True)
+    assert traced._tracer is not None and place == stopped
+    *done, faulted = (entry.address for entry in traced._tracer.entries)
+    assert found == Counter(done) and faulted == stopped
+    # 0x80000 + 7 * 0x10000 is the first address outside: the seventh pass stops before its load.
+    assert found[stopped - 8] == 7 and found[stopped] == 6
+    assert ExecutionCounter(tile.chip.architecture, code).take(tile.arrays.counters).executions.sum() == 0

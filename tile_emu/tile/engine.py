@@ -17,7 +17,7 @@ from tile_emu.isa.semantics import SEMANTICS
 from tile_emu.isa.table import table
 from tile_emu.jit import cache_directory, fingerprint
 from tile_emu.profile.atomic import replacing
-from tile_emu.tile import csrspace, layout
+from tile_emu.tile import csrspace, layout, runs
 from tile_emu.tile.generate import group_functions, semantic_imports, stochastic_opcodes, system_chain
 from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import opcode_of
@@ -41,6 +41,7 @@ from tile_emu.jit import jit
 from tile_emu.tile.csrspace import *
 from tile_emu.tile.layout import *
 from tile_emu.tile.opcodes import *
+from tile_emu.tile.runs import count_run, count_runs, run_place
 from tile_emu.tile.support import *
 @@from tile_emu.tile.notes import *
 from tile_emu.tile.translate.calls import *
@@ -83,7 +84,7 @@ def _version() -> str:
     """Hash of everything the generated source and what it compiles to depend on."""
     digest = hashlib.sha256(table().version.encode())
     modules = {sys.modules[s.module].__file__ for s in SEMANTICS.values() if s.module}
-    modules |= {__file__, csrspace.__file__, str(Path(__file__).with_name("support.py")), calls.__file__}
+    modules |= {__file__, csrspace.__file__, runs.__file__, str(Path(__file__).with_name("support.py")), calls.__file__}
     for path in sorted(str(m) for m in modules if m):
         digest.update(fingerprint(Path(path)).encode())
     return digest.hexdigest()[:16]

@@ -113,9 +113,10 @@ TOUCHED = 7
 TOUCHED_SUPERVISOR = 14
 COUNT_WORKER = 8  # 8..13: turns of each worker
 COUNTERS = 16
-# Behind the counters, for every instruction word from the start of SRAM: how often workers executed it, then the turns
-# they spent on it beyond the first, then how often the supervisor executed it. The last place of each of the three
-# parts is for all words behind those counted.
+# Behind the counters, for every instruction word from the start of SRAM: the straight runs that workers made, then the
+# turns they spent on it beyond the first, then how often the supervisor executed it. A run counts +1 where it starts
+# and -1 behind its last instruction, so that only a jump costs time (tile_emu.tile.counting makes executions of it).
+# The last place of each of the three parts is for all words behind those counted.
 EXECUTIONS = COUNTERS
 EXECUTION_PARTS = 3
 

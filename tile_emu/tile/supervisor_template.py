@@ -144,8 +144,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             ready[targets >> 5] = t + result_latency
             ready[MRF_SINK] = 0
             executed += 1
-            word = min((pc - sram_base) >> 2, counted_words - 1)
-            counters[uint64(EXECUTIONS + 2 * counted_words + word)] += 1
+            counters[2 * counted_words + run_place(counters, sram_base, pc)] += 1
             pc = next_pc
             t += cost
             if sup[EXCHANGING] != 0:

@@ -39,6 +39,7 @@ from tile_emu.tile.layout import (
     LOG_COUNT,
     OPCODE_NO_CSR,
     OPCODE_UNSUPPORTED,
+    PAGE_BYTES,
     PAGE_SHIFT,
     PC,
     RELEASE,
@@ -58,6 +59,25 @@ INVALID_PC = int(Status.INVALID_PC)
 LOG_FULL = int(Status.LOG_FULL)
 UNSUPPORTED = int(Status.UNSUPPORTED)
 ELEMENT_SHIFT = 14  # 16 KiB elements; in region 1 two of them, interleaved on address bit 3, make a 32 KiB block
+
+
+@jit(inline=True)
+def next_boundary(pc, repeat_left, repeat_end):
+    """Where code that runs straight on from an address leaves its page, or a pass of a repeat ends."""
+    boundary = (pc | (PAGE_BYTES - 1)) + 1
+    if repeat_left != 0 and repeat_end < boundary:
+        boundary = repeat_end
+    return boundary
+
+
+@jit(inline=True)
+def at_boundary(pc, repeat_left, repeat_first, repeat_end):
+    """Passes left, address and next boundary of code that reached one."""
+    if repeat_left != 0 and pc == repeat_end:
+        repeat_left -= 1
+        if repeat_left != 0:
+            pc = repeat_first
+    return repeat_left, pc, next_boundary(pc, repeat_left, repeat_end)
 
 
 @jit(inline=True)

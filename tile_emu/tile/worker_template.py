@@ -28,17 +28,19 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     arf64 = arf.view(np.int64)
     ctl = int64(csr[W_FP_CTL])
     trapping = ctl & 7 != 0
-    instructions = 0  # bytes fetched, 4 for each
     amp_count = 0
     turns_before = turns
+    # Bytes of instructions beyond 4 a turn: second halves of bundles, less turns that begin no instruction.
+    more = 0
     counted_words = (len(counters) - EXECUTIONS) // EXECUTION_PARTS
-    last_counted = counted_words - 1
+    count_runs(counters, sram_base, own, 1)
     fault_address = -1
     status = 0
     ended = 0
-    t0 = t1 = -1
     w0 = w1 = 0
     p = uint64(0)
+    # Where code that runs straight on leaves its page, or a pass of a repeat ends.
+    boundary = 0
     fetch = True
     translating = units[0, UNIT_ADDRESS] != 0
     unit = -1
@@ -55,6 +57,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
             p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             counters[TOUCHED] |= 1 << ((o >> (PAGE_SHIFT + 2)) & 63)
             fetch = False
+            boundary = next_boundary(pc, repeat_left, repeat_end)
             if translating and repeat_left == 0 and (code[p + U13] != 0 or turns == 0):
                 unit = find_unit(units, int64(code[p + U13]), pages)
                 if unit < 0:
@@ -64,21 +67,21 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                     own[PC] = pc
                     own[TURNS] = turns
                     own[REPEAT_LEFT] = 0
+                    count_runs(counters, sram_base, own, -1)
                     ended = run_unit(units[unit], sram_base, mem8, pages, mrf, arf, acc, csr, own, weights16, weights32,
                                      counters, limit, context)
+                    count_runs(counters, sram_base, own, 1)
                     pc = own[PC]
                     # Without progress the instruction is one for the interpreter.
                     translating = own[TURNS] != turns
+                    more += 4 * (context[CONTEXT_WORDS] - own[TURNS] + turns)
                     turns = own[TURNS]
                     repeat_left = own[REPEAT_LEFT]
                     repeat_first = own[REPEAT_FIRST]
                     repeat_end = own[REPEAT_END]
-                    instructions += 4 * context[CONTEXT_WORDS]
                     amp_count += context[CONTEXT_AMP]
                     if ended != 0:
-                        instructions += 4
                         turns += 1
-                        counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
                         break
                     fetch = True
                     continue
@@ -86,23 +89,30 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                     status = TRANSLATE
                     break
                 translating = False
-        size = int64(code[p + U2])
-        @@if stops_before(view, pc - sram_base, size):
+        @@if stops_before(view, pc - sram_base, int64(code[p + U2])):
         @@    status = STEPPED
         @@    break
-        next_pc = pc + size
         if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR
             break
-        if trapping:
-            keep_state(undo, mrf, arf, acc, csr)
-        flags = 0
         aux = int64(code[p + U1])
         op = int64(code[p + U0])
+        if trapping and aux != 0:
+            keep_state(undo, mrf, arf, acc, csr)
+        size = int64(code[p + U2])
+        next_pc = pc + size
+        flags = 0
+        t0 = t1 = -1
         if op != 0:
             group = op >> GROUP_SHIFT
             if group == ALU:
                 do_alu(op, code, p, mrf, arf)
+                if aux == 0 and next_pc < boundary:
+                    # The short way: on its own it can neither fault nor jump.
+                    turns += 1
+                    pc = next_pc
+                    p += uint64(DECODED_FIELDS)
+                    continue
             elif group == LOAD:
                 status, fault_address, t0, w0, t1, w1 = do_load(
                     op, code, p, mem8, mem16, mem32, mem64, sram, pages, mrf, arf, arf64, undo, trapping@{, view}@)
@@ -119,10 +129,10 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                     repeat_left = new_repeat
                     repeat_first = next_pc
                     repeat_end = new_end
+                    boundary = next_boundary(next_pc, repeat_left, repeat_end)
+                    count_run(counters, sram_base, repeat_first, repeat_end, repeat_left - 1)
                 if ended != 0:
-                    instructions += 4
                     turns += 1
-                    counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
                     break
                 # Without a branch nothing runs for ever.
                 if turns >= limit:
@@ -157,9 +167,9 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 if flags & ctl & 7 == 0:
                     extra = flags >> EXTRA_TURNS_SHIFT
                     turns += extra
+                    more -= 4 * extra
                     if extra != 0:
-                        word = min((pc - sram_base) >> 2, last_counted)
-                        counters[uint64(EXECUTIONS + counted_words + word)] += extra
+                        counters[counted_words + run_place(counters, sram_base, pc)] += extra
                 flags &= 7
             else:
                 status = do_aux_csr(aux, code, p, arf, csr, slots, own, acc, start + 6 * turns, pc)
@@ -179,20 +189,17 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                 arf[t0 & HELD_REGISTER] = uint32(w0 & M32)
             else:
                 arf64[t0 >> 1] = w0
-            t0 = -1
         if t1 >= 0:
             if t1 & HELD_WORD:
                 arf[t1 & HELD_REGISTER] = uint32(w1 & M32)
             else:
                 arf64[t1 >> 1] = w1
-            t1 = -1
-        instructions += size
+        more += size - 4
         turns += 1
-        counters[uint64(EXECUTIONS + min((pc - sram_base) >> 2, last_counted))] += 1
-        if repeat_left != 0 and next_pc == repeat_end:
-            repeat_left -= 1
-            if repeat_left != 0:
-                next_pc = repeat_first
+        if next_pc != pc + size:
+            count_run(counters, sram_base, next_pc, pc + size, 1)
+        elif next_pc >= boundary:
+            repeat_left, next_pc, boundary = at_boundary(next_pc, repeat_left, repeat_first, repeat_end)
         if (next_pc ^ pc) & ~(PAGE_BYTES - 4) == 0:
             # Still in the same decoded page, and aligned.
             p += uint64((next_pc - pc) * (DECODED_FIELDS // 4))
@@ -205,8 +212,11 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
     own[REPEAT_FIRST] = repeat_first
     own[REPEAT_END] = repeat_end
     own[FAULT_ADDRESS] = fault_address
+    count_runs(counters, sram_base, own, -1)
+    if ended != 0:
+        count_run(counters, sram_base, pc, pc + 4, 1)
     counters[COUNT_TURNS] += turns - turns_before
-    counters[COUNT_INSTRUCTIONS] += instructions >> 2
+    counters[COUNT_INSTRUCTIONS] += turns - turns_before + (more >> 2)
     counters[COUNT_AMP] += amp_count
     if unit > 0:
         units[unit, UNIT_TURNS] += turns - turns_before

@@ -10,6 +10,7 @@ import numpy as np
 from tile_emu.jit import DISABLED, jit
 from tile_emu.tile.csrspace import W_FP_CTL
 from tile_emu.tile.layout import ARF_SLOTS, EXECUTION_PARTS, EXECUTIONS, MRF_SLOTS, PAGE_SHIFT
+from tile_emu.tile.runs import count_run, run_place
 from tile_emu.tile.translate.calls import (
     CONTEXT_AMP,
     CONTEXT_COUNTERS,
@@ -306,17 +307,23 @@ def count_executions(context, counters, base, sram_base, segment_first, words, s
     segment_first: where each segment starts in words (offset of every instruction from the base, in words), sizes
     (words) and amp (1 for an AMP instruction).
     """
-    first_word = (base - sram_base) >> 2
-    last = (len(counters) - EXECUTIONS) // EXECUTION_PARTS - 1
     total_words = total_amp = 0
     for s in range(len(segment_first) - 1):
         ran = context[CONTEXT_RAN + s]
-        end = segment_first[s] + count if s == segment else segment_first[s]
-        for i in range(segment_first[s], segment_first[s + 1] if ran != 0 else end):
-            times = ran + 1 if i < end else ran
-            counters[EXECUTIONS + min(first_word + words[i], last)] += times
-            total_words += times * sizes[i]
-            total_amp += times * amp[i]
+        first, after = segment_first[s], segment_first[s + 1]
+        if ran != 0 and first != after:
+            end = words[after - 1] + sizes[after - 1]
+            count_run(counters, sram_base, base + 4 * words[first], base + 4 * end, ran)
+            for i in range(first, after):
+                total_words += ran * sizes[i]
+                total_amp += ran * amp[i]
+    if count != 0:
+        first, last = segment_first[segment], segment_first[segment] + count - 1
+        end = words[last] + sizes[last]
+        count_run(counters, sram_base, base + 4 * words[first], base + 4 * end, 1)
+        for i in range(first, last + 1):
+            total_words += sizes[i]
+            total_amp += amp[i]
     context[CONTEXT_WORDS] = total_words
     context[CONTEXT_AMP] = total_amp
 
@@ -325,7 +332,7 @@ def count_executions(context, counters, base, sram_base, segment_first, words, s
 def count_extra(counters, sram_base, pc, turns):
     """Count the turns of an instruction beyond its first."""
     words = (len(counters) - EXECUTIONS) // EXECUTION_PARTS
-    counters[EXECUTIONS + words + min((pc - sram_base) >> 2, words - 1)] += turns
+    counters[words + run_place(counters, sram_base, pc)] += turns
 
 
 # Guards of repeat loops: whether every access of every pass is legal, from where it starts and how far it moves.

@@ -69,7 +69,10 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         parts.append(f"g{plan['group_splits']}")
     positions = [plan[f"{name}_splits"] for name in ("row", "column", "image")]
     parts.append("p" + "x".join(str(n) for n in positions))
-    parts += [f"o{plan['output_splits']}", f"k{plan['k_splits']}", f"s{plan['steps']}"]
+    parts += [f"o{plan['output_splits']}", f"k{plan['k_splits']}"]
+    if plan.get("tap_splits", 1) > 1:
+        parts.append(f"t{plan['tap_splits']}")
+    parts.append(f"s{plan['steps']}")
     return " ".join(parts)
 
 

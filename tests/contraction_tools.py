@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from kernels.contraction.problem import Contraction
@@ -46,3 +47,14 @@ def forced(
         steps=steps,
         partners=partners,
     )
+
+
+def gathered(shared: dict[int, int], alone: dict[int, int], step: int, homes: int | None = None) -> int:
+    """Rows received, those of ``shared`` {tiles: rows} by pairs of tiles two words a cycle where that can be.
+
+    ``homes``: on how many tiles the rows lie, if not on those that receive the same.
+    """
+    ((tiles, rows),) = shared.items()
+    if tiles % 2 == 0 and tiles > 2 and rows * step * 8 // (homes or tiles) >= 16:
+        rows = math.ceil(rows / 2)
+    return rows + sum(alone.values())

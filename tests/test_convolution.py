@@ -166,15 +166,20 @@ def test_formats_and_chips(name: str, chip: str, dtype: str) -> None:
     np.testing.assert_array_equal(found.out, gradients(conv, x, w, dout)[0])
 
 
-# parts: groups, K, outputs, rows, columns, images; steps; partners
+# parts: groups, K, taps, outputs, rows, columns, images; steps; partners
 DIVISIONS = [
-    ((1, 1, 2, 3, 1, 1), 1, "w"),
-    ((1, 2, 2, 2, 2, 1), 2, "x"),
-    ((1, 3, 1, 1, 1, 2), 1, "w"),
-    ((1, 1, 3, 7, 1, 2), 3, "w"),
-    ((1, 2, 2, 1, 4, 1), 1, "x"),
-    ((2, 1, 2, 4, 1, 1), 2, "x"),
-    ((1, 1, 1, 4, 2, 1), 2, "x"),
+    ((1, 1, 1, 2, 3, 1, 1), 1, "w"),
+    ((1, 2, 1, 2, 2, 2, 1), 2, "x"),
+    ((1, 3, 1, 1, 1, 1, 2), 1, "w"),
+    ((1, 1, 1, 3, 7, 1, 2), 3, "w"),
+    ((1, 2, 1, 2, 1, 4, 1), 1, "x"),
+    ((2, 1, 1, 2, 4, 1, 1), 2, "x"),
+    ((1, 1, 1, 1, 4, 2, 1), 2, "x"),
+    ((1, 1, 3, 1, 1, 1, 1), 1, "w"),
+    ((1, 2, 3, 2, 4, 1, 2), 2, "x"),
+    ((1, 1, 9, 1, 9, 1, 1), 1, "w"),
+    ((2, 1, 2, 2, 2, 3, 1), 2, "x"),
+    ((1, 1, 5, 2, 1, 2, 1), 1, "w"),
 ]
 
 
@@ -192,11 +197,11 @@ DIVISIONS = [
 def test_every_kind_of_division(
     conv: Convolution, splits: tuple[int, ...], steps: int, partners: str, which: str
 ) -> None:
-    """Halos over rows and columns, images, groups, steps, partial sums, whatever a planner would choose."""
-    splits = (min(splits[0], conv.groups), *splits[1:])
+    """Halos over rows and columns, images, groups, steps, kernel positions, whatever a planner would choose."""
     chip = load_chip("bow")
     (put,) = contractions(conv, which, "NCHW", "f16", matmul_codelet("f16", chip))
-    names = ("group", "k", "output", "row", "column", "image")
+    splits = (min(splits[0], conv.groups), splits[1], min(splits[2], put.shape.most_tap_splits), *splits[3:])
+    names = ("group", "k", "tap", "output", "row", "column", "image")
     parts = {f"{name}_splits": count for name, count in zip(names, splits, strict=True)}
     plan = dataclasses.replace(plan_contraction(put.shape, chip, tiles=4)[0], steps=steps, partners=partners, **parts)
     x, w, dout = operands(conv, "f16")

@@ -16,7 +16,7 @@ from kernels.contraction.problem import Contraction, Shape
 from kernels.planner import cost
 from kernels.planner.contraction import CODE_BYTES, plan_contraction, useful_splits
 from kernels.planner.plan import ContractionPlan
-from tests.contraction_tools import forced, plan_matmul, put
+from tests.contraction_tools import forced, gathered, plan_matmul, put
 from tile_emu.chips import load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.graph import ExchangePhase
@@ -31,14 +31,6 @@ def test_useful_splits(n: int, most: int) -> None:
     for split in range(min(n, most), 0, -1):
         smallest[math.ceil(n / split)] = split
     assert useful_splits(n, most).tolist() == sorted(smallest.values())
-
-
-def gathered(shared: dict[int, int], alone: dict[int, int], step: int) -> int:
-    """Rows received, those of ``shared`` {tiles: rows} by pairs of tiles two words a cycle where that can be."""
-    ((tiles, rows),) = shared.items()
-    if tiles % 2 == 0 and tiles > 2 and rows * step * 8 // tiles >= 16:
-        rows = math.ceil(rows / 2)
-    return rows + sum(alone.values())
 
 
 def predicted(codelet: Any, chip: Any, p: int, o: int, k: int, splits: tuple[int, int, int], steps: int) -> int:

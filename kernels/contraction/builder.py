@@ -1,9 +1,9 @@
 """The graph of a planned contraction: operands, gathers, vertices, reduction, result.
 
-The tiles form a grid [group part][K part][output part][position part]; which of the last two runs fastest is the plan's
-``partners``: neighbouring tiles receive a common block at twice the rate. Blocks of a tile (codelets/matmul_*.S):
-X [group][K group][field], W [group][variant][out group][K group][tap][outputs][inputs],
-OUT [group][variant][out group][position][outputs].
+The tiles form a grid [group part][sum part][output part][position part]; which of the last two runs fastest is the
+plan's ``partners``: neighbouring tiles receive a common block at twice the rate. A sum part is a K part and a tap part,
+[K part][tap part]; their partial sums are added. Blocks of a tile (codelets/matmul_*.S): X [group][K group][field],
+W [group][variant][out group][K group][tap][outputs][inputs], OUT [group][variant][out group][position][outputs].
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kernels.codelets import (
     SlicCodelet,
     plane_field,
 )
-from kernels.contraction.field import Field, Segments
+from kernels.contraction.field import Field, Reading, Segments
 from kernels.contraction.finish import Bias, Blocks, add_activation, add_cast, gather_bias, place_bias
 from kernels.contraction.layout import add, cuts, host_order, nested, take
 from kernels.contraction.operands import PIECE, Homes, Operand, copy_own, gather, place_operand, repeat_planes
@@ -42,7 +42,7 @@ def build_graph(contraction: Contraction, plan: ContractionPlan) -> Graph:
 
 
 class _Builder:
-    """Arrays over tiles are [group part][K part][output part][position part]; flat ones are in tile order."""
+    """Arrays over tiles are [group part][sum part][output part][position part]; flat ones are in tile order."""
 
     def __init__(self, contraction: Contraction, plan: ContractionPlan) -> None:
         self.contraction, self.plan, self.shape = contraction, plan, plan.shape
@@ -51,20 +51,28 @@ class _Builder:
         self.codelet = codelet_for(shape, chip)
         self.graph = Graph(chip, plan.tiles)
         self.field = Field(shape, plan.row_splits, plan.column_splits, plan.image_splits)
+        self.taps = shape.tap_parts(plan.tap_splits)
+        # alone with its taps a tile would receive from itself what only it reads: then all receive the same rows
+        common = plan.output_splits == 1
+        self.readings = [Reading(self.field, taps) for taps in ([shape.taps] if common else self.taps)]
+        self.tap_counts = np.array([[len(variant) for variant in taps] for taps in self.taps])  # [tap part][variant]
         self.group_cut = cuts(shape.groups, plan.group_splits)
         self.k_cut = cuts(-(-shape.inputs // self.codelet.inputs), plan.k_splits)
         self.o_cut = cuts(-(-shape.outputs // self.codelet.outputs), plan.output_splits)
         self.g_size, self.k_size, self.o_size = (np.diff(cut) for cut in (self.group_cut, self.k_cut, self.o_cut))
         # [K parts][steps + 1] K groups
         self.step_cut = self.k_size[:, None] * np.arange(plan.steps + 1) // plan.steps
-        splits = (plan.group_splits, plan.k_splits, plan.output_splits, plan.position_splits)
+        splits = (plan.group_splits, plan.sum_splits, plan.output_splits, plan.position_splits)
         if plan.partners == "w":
             self.tile = np.arange(plan.tiles).reshape(splits)
         else:
             order = (splits[0], splits[1], splits[3], splits[2])
             self.tile = np.arange(plan.tiles).reshape(order).transpose(0, 1, 3, 2)
         at = np.unravel_index(np.argsort(self.tile, axis=None), splits)  # grid coordinates of tile 0, 1, ...
-        self.at_g, self.at_k, self.at_o, self.at_p = (np.asarray(index, np.int64) for index in at)
+        self.at_g, self.at_sum, self.at_o, self.at_p = (np.asarray(index, np.int64) for index in at)
+        self.at_k, self.at_t = np.divmod(self.at_sum, plan.tap_splits)
+        self.at_reading = 0 * self.at_t if common else self.at_t
+        self.units = self._by_tile([reading.units for reading in self.readings])  # of X on a tile, per K group
         self.every = np.arange(plan.tiles)
         self.out_pitch = self.field.padded[self.at_p] * self.codelet.position_bytes
         self.sums = self.g_size[self.at_g] * shape.variants * self.o_size[self.at_o] * self.out_pitch
@@ -72,7 +80,7 @@ class _Builder:
     def build(self) -> Graph:
         """Variables, tensors, and the program."""
         plan, graph = self.plan, self.graph
-        split = plan.k_splits > 1
+        split = plan.sum_splits > 1
         extra = COLUMN if split else self.codelet.over_read * (self.shape.window > 1)
         out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16, spare=extra)
         x, w = self._x(), self._w()
@@ -84,17 +92,17 @@ class _Builder:
             self._copy_own(step, x)
             self._gather(step, x, w)
             self._multiply(step, x, w, out)
-        blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][K part]
+        blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][sum part]
         result, before = out, 0 * self.every
         if split:
             grain = self.codelet.position_bytes if self.shape.finished else COLUMN
             size = self.codelet.out_bytes
             region = "interleaved" if self.shape.out_dtype.itemsize < size else "any"
-            members = blocks.reshape(-1, plan.k_splits)
+            members = blocks.reshape(-1, plan.sum_splits)
             nbytes = self.sums[members[:, 0]]
             result, before = reduce_shares(graph, "partial sums", out, members, nbytes, size, grain, region)
         tile = np.asarray(blocks if split else self.every, np.int64).ravel()
-        self._result(self._finish(result, tile, before), tile[:: plan.k_splits])
+        self._result(self._finish(result, tile, before), tile[:: plan.sum_splits])
         return graph
 
     def _finish(self, sums: Variable, tile: I64, before: I64) -> Variable:
@@ -107,6 +115,10 @@ class _Builder:
         narrow, wide = self.codelet.out_bytes, self.shape.out_dtype.itemsize
         return sums if narrow == wide else add_cast(self.graph, blocks, narrow, wide)
 
+    def _by_tile(self, by_part: list[I64]) -> I64:
+        """Values of every tile from those of readings and position parts."""
+        return np.stack(by_part)[self.at_reading, self.at_p]
+
     # ---- operands ------------------------------------------------------------------------------------------------
 
     def _k_groups(self, k: I64, step: int) -> I64:
@@ -117,16 +129,19 @@ class _Builder:
         """The streamed operand: blocks [group part][K part][position part]."""
         plan, field, view = self.plan, self.field, self.contraction.x
         g, k, p = (index.ravel() for index in np.indices((plan.group_splits, plan.k_splits, plan.position_splits)))
-        stays = plan.output_splits == 1 and not field.halo
+        # the tiles that use a block: [tap part][output part]
+        grid = plan.group_splits, plan.k_splits, plan.tap_splits, plan.output_splits, plan.position_splits
+        tile = self.tile.reshape(grid).transpose(0, 1, 4, 2, 3).reshape(len(g), -1)
+        single = tile.shape[1] == 1
+        stays = single and not self.readings[0].halo
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
-        tile = self.tile.transpose(0, 1, 3, 2).reshape(len(g), plan.output_splits)
         behind = self._x_spare()
-        copied = COPY_OVERREAD + PIECE if plan.output_splits == 1 else 0
+        copied = COPY_OVERREAD + PIECE if single else 0
         home_spare = behind[tile[:, 0]] if stays else np.full(len(p), copied)
         homes = Homes(groups * field.own_units[p][:, None], tile, home_spare, self.codelet.unit_bytes)
-        grid = plan.group_splits, plan.k_splits, -1
-        most, least = (m(axis=1).reshape(grid)[self.at_g, self.at_k, self.at_p] for m in (groups.max, groups.min))
-        unit = field.units[self.at_p] * self.codelet.unit_bytes
+        shape = plan.group_splits, plan.k_splits, -1
+        most, least = (m(axis=1).reshape(shape)[self.at_g, self.at_k, self.at_p] for m in (groups.max, groups.min))
+        unit = self.units * self.codelet.unit_bytes
         size = None if stays else most * unit + behind
         spare = (most - least) * unit + behind  # a step with fewer groups ends earlier
         units, dtype = self._x_units(g, k, p), self._operand_dtype()
@@ -134,10 +149,8 @@ class _Builder:
 
     def _x_spare(self) -> I64:
         """Bytes read behind the last plane: the pipeline's over-read, padding positions, columns shared with nobody."""
-        field = self.field
-        last = np.max([field.tap_offset(tap) for taps in self.shape.taps for tap in taps], axis=0)
-        beyond = np.maximum(last + field.padded - field.units, field.shared * field.images)
-        return (np.maximum(beyond, 0) * self.codelet.unit_bytes + self.codelet.over_read)[self.at_p]
+        beyond = self._by_tile([reading.beyond() for reading in self.readings])
+        return beyond * self.codelet.unit_bytes + self.codelet.over_read
 
     def _x_units(self, g: I64, k: I64, p: I64) -> tuple[Axis, I64, Axis, int]:
         """Contributions of all units: blocks in order, in each [step][group][K group][row][column][image]."""
@@ -161,31 +174,34 @@ class _Builder:
         return where, depth, view.axis("input"), self.codelet.inputs
 
     def _w(self) -> Operand:
-        """The operand in the weight state: blocks [group part][K part][output part]."""
+        """The operand in the weight state: blocks [group part][sum part][output part]."""
         plan, shape, outputs = self.plan, self.shape, self.codelet.outputs
-        g, k, o = (index.ravel() for index in np.indices((plan.group_splits, plan.k_splits, plan.output_splits)))
+        g, part, o = (i.ravel() for i in np.indices((plan.group_splits, plan.sum_splits, plan.output_splits)))
+        k, t = np.divmod(part, plan.tap_splits)
         stays = plan.position_splits == 1
         groups = np.stack([self.g_size[g] * self._k_groups(k, step) for step in range(plan.steps)], axis=1)
-        per_group = self.o_size[o] * shape.weight_taps * outputs
+        per_group = self.o_size[o] * self.tap_counts.sum(axis=1)[t] * shape.window * outputs
         tile = self.tile.reshape(len(g), plan.position_splits)
         homes = Homes(groups * per_group[:, None], tile, 0 * g, self.codelet.unit_bytes)
-        most = (groups.max(axis=1) * per_group).reshape(plan.group_splits, plan.k_splits, -1)
-        size = None if stays else most[self.at_g, self.at_k, self.at_o] * self.codelet.unit_bytes
+        most = (groups.max(axis=1) * per_group).reshape(plan.group_splits, plan.sum_splits, -1)
+        size = None if stays else most[self.at_g, self.at_sum, self.at_o] * self.codelet.unit_bytes
         regions = ("interleaved" if stays else "any", "interleaved")
-        units = self._w_units(g, k, o)
+        units = self._w_units(g, k, t, o)
         return place_operand(self.graph, self.contraction.w, self._operand_dtype(), homes, units, size, regions)
 
-    def _w_units(self, g: I64, k: I64, o: I64) -> tuple[Axis, I64, Axis, int]:
+    def _w_units(self, g: I64, k: I64, t: I64, o: I64) -> tuple[Axis, I64, Axis, int]:
         """Contributions of all units: in a block [step][group][variant][out group][K group][tap][output]."""
         view, shape, outputs = self.contraction.w, self.shape, self.codelet.outputs
-        taps = np.array([len(variant) for variant in shape.taps]) * shape.window
+        taps = self.tap_counts * shape.window
+        before = np.cumsum(taps).reshape(taps.shape) - taps  # only one of parts and variants is above 1
         sizes = (len(g), self.plan.steps)
         block, step = (index.ravel() for index in np.indices(sizes))
         k_groups = self.step_cut[k[block], step + 1] - self.step_cut[k[block], step]
         # entries (block, step, group, variant): their inner loops depend on the variant
         entry, group, variant = nested(self.g_size[g[block]], np.full(len(block), shape.variants))
+        part = t[block[entry]]
         unit, out_group, k_group, tap, row = nested(
-            self.o_size[o[block[entry]]], k_groups[entry], taps[variant], np.full(len(entry), outputs)
+            self.o_size[o[block[entry]]], k_groups[entry], taps[part, variant], np.full(len(entry), outputs)
         )
         of, at_step = block[entry][unit], step[entry][unit]
         output = (self.o_cut[o[of]] + out_group) * outputs + row
@@ -193,7 +209,7 @@ class _Builder:
         where = add(
             take(view.axis("group"), self.group_cut[g[of]] + group[unit]),
             take(view.axis("output").padded(total_outputs), output),
-            take(view.axis("tap"), (np.cumsum(taps) - taps)[variant[unit]] + tap),
+            take(view.axis("tap"), before[part, variant][unit] + tap),
         )
         depth = self.k_cut[k[of]] + self.step_cut[k[of], at_step] + k_group
         return where, depth, view.axis("input"), self.codelet.inputs
@@ -220,44 +236,46 @@ class _Builder:
         if bias is not None:
             gather_bias(phase, bias)
         if x.gathered is not None:
-            segments = self._x_segments(step)
-            if x.homes.members == 1:  # the fabric carries nothing from a tile to itself
-                segments = segments.where(segments.part != segments.owner)
-            gather(phase, x, step, segments)
+            for number, reading in enumerate(self.readings):
+                segments = self._x_segments(step, reading)
+                if x.homes.members == 1:  # the fabric carries nothing from a tile to itself
+                    segments = segments.where(segments.part != segments.owner)
+                readers = x.homes.tile.reshape(len(x.homes.tile), len(self.readings), -1)[:, number]
+                gather(phase, x, step, segments, readers)
         if w.gathered is not None:
             units = w.homes.units[:, step]
             block = np.arange(len(units))
-            gather(phase, w, step, Segments(block, block, 0 * block, 0 * block, units))
+            gather(phase, w, step, Segments(block, block, 0 * block, 0 * block, units), w.homes.tile)
 
-    def _x_segments(self, step: int) -> Segments:
-        """Pieces of all blocks of one step; parts and owners are numbers of blocks."""
+    def _x_segments(self, step: int, reading: Reading) -> Segments:
+        """Pieces of all blocks of one step and reading; parts and owners are numbers of blocks."""
         plan, field = self.plan, self.field
-        once = field.segments()
+        once = reading.segments()
         pieces = []
         for g in range(plan.group_splits):
             for k in range(plan.k_splits):
                 planes = np.full(field.parts, self.g_size[g] * self._k_groups(np.array(k), step))
-                found = repeat_planes(once, planes, field.units, field.own_units)
+                found = repeat_planes(once, planes, reading.units, field.own_units)
                 first = (g * plan.k_splits + k) * field.parts
                 pieces.append((found.part + first, found.owner + first, found.at, found.source, found.count))
                 if field.shared:  # the last row ends in columns that nobody shares: padding like the first row's start
                     part = np.arange(field.parts)
                     count = field.shared * field.images
-                    pieces.append((part + first, part + first, planes * field.units, 0 * part, count))
+                    pieces.append((part + first, part + first, planes * reading.units, 0 * part, count))
         return Segments(*(np.concatenate(part) for part in zip(*pieces)))
 
     def _copy_own(self, step: int, x: Operand) -> None:
         """What a tile without partners reads of its own share goes from there to its block."""
         if x.gathered is None or x.homes.members > 1:
             return
-        plan, field = self.plan, self.field
-        once = field.segments()
+        plan, field, reading = self.plan, self.field, self.readings[0]
+        once = reading.segments()
         once = once.where(once.part == once.owner)
         outer = plan.group_splits * plan.k_splits
         first = np.arange(outer)[:, None] * field.parts
         g, k = (np.repeat(index.ravel(), field.parts) for index in np.indices((plan.group_splits, plan.k_splits)))
         planes = self.g_size[g] * self._k_groups(k, step)
-        pitch = np.tile(np.stack([field.own_units, field.units], axis=1), (outer, 1))
+        pitch = np.tile(np.stack([field.own_units, reading.units], axis=1), (outer, 1))
         part = (once.part + first).ravel()
         own = [np.tile(values, outer) for values in (once.at, once.source, once.count)]
         which = f" {step}" if plan.steps > 1 else ""
@@ -276,30 +294,28 @@ class _Builder:
         if step > 0:
             assert isinstance(self.codelet, MatmulCodelet)  # a slim contraction has a single K group
             codelet = self.codelet.acc
-        first_tap = 0
-        for variant, taps in enumerate(shape.taps):
+        for variant in range(shape.variants):
+            counts = self.tap_counts[:, variant]
+            launches = self._k_groups(self.at_k, step) * counts[self.at_t]
             for group in range(int(self.g_size.max())):
                 tile = self.every[self.g_size[self.at_g] > group]
-                base = self._vertex(step, tile, group, variant, first_tap, w, out)
+                base = self._vertex(step, tile, group, variant, w)
                 for piece in range(self.plan.pieces):
                     fields = base | self._piece(step, tile, group, variant, piece, x, out)
-                    planes = int(self._k_groups(np.arange(self.plan.k_splits), step).max()) * len(taps)
-                    compute.add(codelet(planes), tile, **fields)
-            first_tap += len(taps)
+                    compute.add(codelet(int(launches.max())), tile, **fields)
 
-    def _vertex(
-        self, step: int, tile: I64, group: int, variant: int, first_tap: int, w: Operand, out: Variable
-    ) -> dict[str, Any]:
+    def _vertex(self, step: int, tile: I64, group: int, variant: int, w: Operand) -> dict[str, Any]:
         """What all pieces of a vertex share."""
         plan, shape, codelet = self.plan, self.shape, self.codelet
         k, out_groups = self.at_k[tile], self.o_size[self.at_o[tile]]
         k_groups = self._k_groups(k, step)
-        taps = len(shape.taps[variant])
+        counts = self.tap_counts[self.at_t[tile]]
+        taps, every, before = counts[:, variant], counts.sum(axis=1), counts[:, :variant].sum(axis=1)
         row = out_groups * codelet.outputs * codelet.unit_bytes * shape.window  # of one tap and K group
-        offset = (group * shape.tap_count + first_tap) * k_groups * row
+        offset = (group * every + before) * k_groups * row
         if w.gathered is None:
-            block = (self.at_g[tile] * plan.k_splits + k) * plan.output_splits + self.at_o[tile]
-            earlier = self.g_size[self.at_g[tile]] * self.step_cut[k, step] * shape.tap_count * row
+            block = (self.at_g[tile] * plan.sum_splits + self.at_sum[tile]) * plan.output_splits + self.at_o[tile]
+            earlier = self.g_size[self.at_g[tile]] * self.step_cut[k, step] * every * row
             weights = Pointer(w.home, block, earlier + offset)
         else:
             weights = Pointer(w.gathered, tile, offset)
@@ -310,28 +326,39 @@ class _Builder:
         rounds = np.maximum(-(-later // UNROLLED) - 1, 0)
         return {"weights": weights, "out_groups": out_groups - 1, "rounds": rounds, "entry": entry}
 
-    def _piece(
-        self, step: int, tile: I64, group: int, variant: int, piece: int, x: Operand, out: Variable
-    ) -> dict[str, Any]:
-        """The workers' records and planes of one vertex."""
-        plan, shape, codelet, field = self.plan, self.shape, self.codelet, self.field
-        p, k, out_groups = self.at_p[tile], self.at_k[tile], self.o_size[self.at_o[tile]]
-        padded, units, k_groups = field.padded[p], field.units[p], self._k_groups(k, step)
+    def _planes(self, step: int, tile: I64, group: int, variant: int, x: Operand) -> tuple[Variable, I64, list[I64]]:
+        """The variable and shard that X is read from, and the byte where each launch begins to read."""
+        plan, k, p, units = self.plan, self.at_k[tile], self.at_p[tile], self.units[tile]
+        k_groups, taps = self._k_groups(k, step), self.tap_counts[self.at_t[tile], variant]
         skipped = 0 * k
         if x.gathered is None:
             shard, variable = (self.at_g[tile] * plan.k_splits + k) * plan.position_splits + p, x.home
             skipped = self.g_size[self.at_g[tile]] * self.step_cut[k, step] * units
         else:
             shard, variable = tile, x.gathered
-        taps = [field.tap_offset(tap)[p] for tap in shape.taps[variant]]
-        planes = [  # K groups that a tile does not have are never launched; their address must only be a valid one
-            (skipped + (group * k_groups + np.minimum(k_group, k_groups - 1)) * units + tap) * self.codelet.unit_bytes
-            for k_group in range(int(k_groups.max()))
-            for tap in taps
-        ]
-        first_out = (group * shape.variants + variant) * out_groups * self.out_pitch[tile]
+        shifts = np.zeros((int(taps.max()), len(tile)), np.int64)
+        for part, of_part in enumerate(self.taps):
+            here = self.at_t[tile] == part
+            reading = self.readings[part % len(self.readings)]
+            for number, tap in enumerate(of_part[variant]):
+                shifts[number, here] = reading.tap_offset(tap)[p[here]]
+        first = skipped + group * k_groups * units
+        planes = []
+        for number in range(int((k_groups * taps).max())):
+            # launches that a tile does not have: their address must only be a valid one
+            k_group, tap = np.divmod(np.minimum(number, k_groups * taps - 1), taps)
+            planes.append((first + k_group * units + shifts[tap, np.arange(len(tile))]) * self.codelet.unit_bytes)
+        return variable, shard, planes
+
+    def _piece(
+        self, step: int, tile: I64, group: int, variant: int, piece: int, x: Operand, out: Variable
+    ) -> dict[str, Any]:
+        """The workers' records and planes of one vertex."""
+        plan, codelet, out_groups = self.plan, self.codelet, self.o_size[self.at_o[tile]]
+        variable, shard, planes = self._planes(step, tile, group, variant, x)
+        first_out = (group * self.shape.variants + variant) * out_groups * self.out_pitch[tile]
         fields: dict[str, Any] = {}
-        grains = padded // codelet.grain
+        grains = self.field.padded[self.at_p[tile]] // codelet.grain
         low, high = grains * piece // plan.pieces, grains * (piece + 1) // plan.pieces
         for worker in range(WORKERS):
             start = (low + (high - low) * worker // WORKERS) * codelet.grain

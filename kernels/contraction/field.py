@@ -3,7 +3,8 @@
 A tile's block of X is [plane of inputs][plane of the field and row][column][image]; the rows of all planes of the field
 follow one another with one pitch, so that every tap is a constant distance from the output position. Where a row's end
 and the next row's start are both padding they share columns (problem.Shape.shared_columns). Each element of the field
-is owned by the first part that reads it; what a part reads beyond its own is its halo.
+is owned by the first part that reads it; what a part reads beyond its own is its halo. Where the taps are cut into
+parts too, a tile reads only the planes and rows that its taps reach.
 """
 
 from __future__ import annotations
@@ -57,20 +58,12 @@ class Field:
         self.padded = np.maximum(self.positions, LEAST_POSITIONS)
         self.padded += self.padded % 2 * (shape.window > 1)  # workers of the slim codelet take pairs
         self.reach = np.array(shape.row_reach, np.int64)
-        self.block_rows = shape.planes * self.rows + self.reach.sum()
-        self.units = self.block_rows * self.pitch * self.images  # of a block, per plane of inputs
         self.last_row = at_row == row_splits - 1
         self.last_column = at_column == column_splits - 1
         self.own_rows = shape.planes * self.rows + np.where(self.last_row, self.reach.sum(), 0)
         more = shape.column_reach - self.shared
         self.own_columns = self.columns + np.where(self.last_column, more, 0)
         self.own_units = self.own_rows * self.own_columns * self.images
-        self.halo = bool((self.units != self.own_units).any())
-
-    def tap_offset(self, tap: Tap) -> I64:
-        """Units from the start of a plane of inputs to what the tap reads for the first position."""
-        row = tap.plane * self.rows + self.reach[: tap.plane].sum() + tap.row
-        return (row * self.pitch + tap.column) * self.images
 
     def own_positions(self) -> tuple[I64, I64, I64, I64]:
         """What every part owns, in order: part, row (of all rows of all planes), column, image of each unit."""
@@ -83,12 +76,44 @@ class Field:
         row = before[plane] + self.row[part] + row - first[plane, part]
         return part, row, self.column[part] + column, self.image[part] + image
 
+
+class Reading:
+    """What the tiles of every part of a field read for some of the taps; arrays over the field's parts.
+
+    ``taps``: those, of each variant.
+    """
+
+    def __init__(self, field: Field, taps: tuple[tuple[Tap, ...], ...]) -> None:
+        self.field, self.taps = field, taps
+        every = [tap for variant in taps for tap in variant]
+        self.planes = sorted({tap.plane for tap in every})
+        rows = {plane: [tap.row for tap in every if tap.plane == plane] for plane in self.planes}
+        self.low = {plane: min(found) for plane, found in rows.items()}
+        reach = np.array([max(rows[plane]) - self.low[plane] for plane in self.planes], np.int64)
+        self.reach = dict(zip(self.planes, reach.tolist()))
+        before = np.cumsum(reach) - reach  # first row of each plane in a block, beyond those of the planes before
+        self.first_row = {plane: number * field.rows + before[number] for number, plane in enumerate(self.planes)}
+        rows_read = len(self.planes) * field.rows + reach.sum()
+        self.units = rows_read * field.pitch * field.images  # of a block, per plane of inputs
+        self.halo = bool((self.units != field.own_units).any())
+
+    def tap_offset(self, tap: Tap) -> I64:
+        """Units from the start of a plane of inputs to what the tap reads for the first position."""
+        row = self.first_row[tap.plane] + tap.row - self.low[tap.plane]
+        return (row * self.field.pitch + tap.column) * self.field.images
+
+    def beyond(self) -> I64:
+        """Units that are read behind a plane of inputs, for padding positions, at most."""
+        last = np.max([self.tap_offset(tap) for variant in self.taps for tap in variant], axis=0)
+        return np.maximum(np.maximum(last + self.field.padded - self.units, self.field.shared * self.field.images), 0)
+
     def segments(self) -> Segments:
         """Where each part's block comes from, its own share included, row by row where rows are not whole."""
         pieces = []
-        rows, columns, images = self.splits
-        part = np.arange(self.parts)
-        for plane in range(self.shape.planes):
+        rows, columns, images = self.field.splits
+        part = np.arange(self.field.parts)
+        for plane in self.planes:
+            before = True  # no part has come to a row that it reads
             for down in range(rows):
                 found = False
                 for across in range(columns):
@@ -99,27 +124,29 @@ class Field:
                         break
                     found = True
                     pieces.append(piece)
-                if not found:
+                before = before and not found
+                if not (found or before):
                     break
         joined = np.concatenate(pieces)
         return Segments(*joined[np.lexsort((joined[:, 2], joined[:, 0]))].T)
 
     def _shared_with(self, part: I64, owner: I64, plane: int) -> I64:
         """Rows of one plane that ``part`` reads and ``owner`` owns: [n][part, owner, at, source, count]."""
-        reach, before = self.reach[plane], self.reach[:plane].sum()
-        low = self.row[owner]
-        last = np.where(self.last_row[owner], low + self.rows[owner] + reach, low + self.rows[owner])
-        row_end = np.minimum(self.row[part] + self.rows[part] + reach, last)
-        column_end = np.minimum(self.column[part] + self.pitch[part], self.column[owner] + self.own_columns[owner])
-        tall, wide = row_end - low, column_end - self.column[owner]
+        f = self.field
+        first = f.row[part] + self.low[plane]
+        last = np.where(f.last_row[owner], f.row[owner] + f.rows[owner] + f.reach[plane], f.row[owner] + f.rows[owner])
+        begin = np.maximum(first, f.row[owner])
+        row_end = np.minimum(first + f.rows[part] + self.reach[plane], last)
+        column_end = np.minimum(f.column[part] + f.pitch[part], f.column[owner] + f.own_columns[owner])
+        tall, wide = row_end - begin, column_end - f.column[owner]
         kept = (tall > 0) & (wide > 0)
-        part, owner, low, tall, wide = part[kept], owner[kept], low[kept], tall[kept], wide[kept]
-        whole = (wide == self.pitch[part]) & (wide == self.own_columns[owner])
+        part, owner, begin, tall, wide = part[kept], owner[kept], begin[kept], tall[kept], wide[kept]
+        whole = (wide == f.pitch[part]) & (wide == f.own_columns[owner])
         index, row = nested(np.where(whole, 1, tall))
-        part, owner, low, tall, wide = part[index], owner[index], low[index], tall[index], wide[index]
-        own_plane = plane * self.rows[owner] + np.where(self.last_row[owner], before, 0)
-        at_row = plane * self.rows[part] + before + low - self.row[part] + row
-        at = (at_row * self.pitch[part] + self.column[owner] - self.column[part]) * self.images[part]
-        source = (own_plane + row) * self.own_columns[owner] * self.images[owner]
-        count = np.where(whole[index], tall, 1) * wide * self.images[part]
+        part, owner, begin, tall, wide = part[index], owner[index], begin[index], tall[index], wide[index]
+        own_plane = plane * f.rows[owner] + np.where(f.last_row[owner], f.reach[:plane].sum(), 0) - f.row[owner]
+        at_row = self.first_row[plane][part] + begin - first[kept][index] + row
+        at = (at_row * f.pitch[part] + f.column[owner] - f.column[part]) * f.images[part]
+        source = (own_plane + begin + row) * f.own_columns[owner] * f.images[owner]
+        count = np.where(whole[index], tall, 1) * wide * f.images[part]
         return np.stack([part, owner, at, source, count], axis=1)

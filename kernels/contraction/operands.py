@@ -163,8 +163,11 @@ def copy_own(graph: Graph, name: str, operand: Operand, step: int, segments: Seg
         compute.add(copy_codelet(), tile, **fields)
 
 
-def gather(phase: ExchangePhase, operand: Operand, step: int, segments: Segments) -> None:
-    """Copies that bring ``segments`` (parts and owners are blocks here) of one step to all members of their blocks."""
+def gather(phase: ExchangePhase, operand: Operand, step: int, segments: Segments, readers: I64) -> None:
+    """Copies that bring ``segments`` (parts and owners are blocks here) of one step to ``readers`` i64[blocks, n].
+
+    Those are the members of the blocks, or some of them.
+    """
     homes = operand.homes
     assert operand.gathered is not None
     total = homes.units[segments.owner, step]
@@ -184,5 +187,5 @@ def gather(phase: ExchangePhase, operand: Operand, step: int, segments: Segments
         (homes.offset(owner, step, member) + (begin - cut) * homes.unit_bytes)[:, None],
     )
     at = (segments.at[index] + begin - low[index]) * homes.unit_bytes
-    dest = Pointer(operand.gathered, homes.tile[segments.part[index]], at[:, None])
+    dest = Pointer(operand.gathered, readers[segments.part[index]], at[:, None])
     phase.copy(source, dest, ((end - begin) * homes.unit_bytes)[:, None])

@@ -16,6 +16,7 @@ is a sum over the axes' contributions, and an element whose y or x leaves the ar
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,18 @@ class Shape:
     def tap_count(self) -> int:
         """Taps of all variants."""
         return sum(len(taps) for taps in self.taps)
+
+    @property
+    def most_tap_splits(self) -> int:
+        """Into how many parts the taps may be cut: those of one set of outputs; windows stay together."""
+        return len(self.taps[0]) if self.variants == 1 and self.window == 1 else 1
+
+    def tap_parts(self, splits: int) -> list[tuple[tuple[Tap, ...], ...]]:
+        """The taps of each variant in each of ``splits`` parts of consecutive ones, of sizes as equal as can be."""
+        if splits == 1:
+            return [self.taps]
+        cut = [len(self.taps[0]) * part // splits for part in range(splits + 1)]
+        return [(self.taps[0][low:high],) for low, high in itertools.pairwise(cut)]
 
     @property
     def weight_taps(self) -> int:

@@ -163,7 +163,7 @@ def _convolution(
     )
 
     def check(random: bool) -> Check:
-        splits = result.plan.k_splits
+        splits = result.plan.sum_splits
         return check_convolution(
             conv,
             job.direction,

@@ -27,9 +27,9 @@ HEADER = (
 )
 LEGEND = (
     "x: times in the network; plan: tiles as parts of g groups, p rows x columns x images of positions, o outputs, "
-    "k inputs, in s steps; MAC eff.: useful MACs / peak of the whole chip; AMP util.: AMP instructions / turns; "
-    "balance: mean / max busy cycles over tiles; SRAM max: KiB of the fullest tile; error: largest, relative to the "
-    "sum of the products' magnitudes"
+    "k inputs, t kernel positions, in s steps; MAC eff.: useful MACs / peak of the whole chip; AMP util.: AMP "
+    "instructions / turns; balance: mean / max busy cycles over tiles; SRAM max: KiB of the fullest tile; error: "
+    "largest, relative to the sum of the products' magnitudes"
 )
 
 

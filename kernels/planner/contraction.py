@@ -1,10 +1,10 @@
-"""The planner of contractions: a grid of tiles over groups, K, outputs and the field, and steps in time.
+"""The planner of contractions: a grid of tiles over groups, K, taps, outputs and the field, and steps in time.
 
 One operand streams through the tiles (its rows are *positions*), the other sits in the weight state (its rows are
-*outputs*). The grid cuts groups, rows, columns, images, outputs and the inputs (K) into parts. A tile holds a share of
-its two blocks (the blocks lie spread over the tiles that use them), gathers them whole by multicast, in as many steps
-over K as SRAM asks for, and multiplies. With K cut into parts, the partial sums are exchanged and added: each tile of a
-group finishes its share of the block of sums.
+*outputs*). The grid cuts groups, rows, columns, images, outputs, the inputs (K) and the kernel positions (taps) into
+parts. A tile holds a share of its two blocks (the blocks lie spread over the tiles that use them), gathers them whole
+by multicast, in as many steps over K as SRAM asks for, and multiplies. With K or taps cut into parts, the partial sums
+are exchanged and added: each tile of a group finishes its share of the block of sums.
 
 Search: every useful split of each dimension (a split s is useful if no smaller one gives blocks as small), the smallest
 number of steps that fits, cost by kernels.planner.cost. Vectorised; nothing is pruned but what cannot fit.
@@ -65,9 +65,10 @@ def useful_splits(n: int, most: int) -> I64:
 class _Candidates:
     """Splits that use no more tiles than there are, and what follows from them; arrays of one length."""
 
-    splits: I64  # [6][n]: groups, K, outputs, rows, columns, images
+    splits: I64  # [7][n]: groups, K, taps, outputs, rows, columns, images
     groups: I64
     k_groups: I64
+    taps: I64  # of the largest part, all variants
     out_groups: I64
     positions: I64  # padded
     units: I64  # of a block of X, per K group
@@ -77,7 +78,12 @@ class _Candidates:
 
     def members(self) -> tuple[I64, I64]:
         """Tiles that share a block of X and a block of W."""
-        return self.splits[2], self.splits[3] * self.splits[4] * self.splits[5]
+        return self.splits[2] * self.splits[3], self.splits[4] * self.splits[5] * self.splits[6]
+
+    @property
+    def sum_splits(self) -> I64:
+        """Parts of the sums of an output."""
+        return self.splits[1] * self.splits[2]
 
 
 def _grid(sizes: tuple[int, ...], tiles: int) -> I64:
@@ -93,41 +99,59 @@ def _grid(sizes: tuple[int, ...], tiles: int) -> I64:
 
 def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
     """Positions (padded) of the largest block, its units per K group, those of a halo, and those of one's own."""
+    row_splits, column_splits, image_splits = splits[4:]
     rows, columns, images = (
-        ceil_div(n, s) for n, s in zip((shape.rows, shape.columns, shape.images), splits[3:], strict=True)
+        ceil_div(n, s)
+        for n, s in zip((shape.rows, shape.columns, shape.images), (row_splits, column_splits, image_splits))
     )
-    shared = np.where(splits[4] == 1, shape.shared_columns, 0)
+    shared = np.where(column_splits == 1, shape.shared_columns, 0)
     pitch = columns + shape.column_reach - shared
     positions = np.maximum(((rows - 1) * pitch + columns) * images, LEAST_POSITIONS)
     positions += positions % 2 * (shape.window > 1)
     reach = sum(shape.row_reach)
-    units = (shape.planes * rows + reach) * pitch * images
-    inner_rows = shape.planes * rows + np.where(splits[3] == 1, reach, 0)
-    inner_columns = np.where(splits[4] == 1, pitch, columns)
+    # with one part of the outputs, tiles with other taps read the same rows (kernels.contraction.builder)
+    units = _rows_read(shape, np.where(splits[3] > 1, splits[2], 1), rows) * pitch * images
+    inner_rows = shape.planes * rows + np.where(row_splits == 1, reach, 0)
+    inner_columns = np.where(column_splits == 1, pitch, columns)
     halo = units - inner_rows * inner_columns * images
-    own = (shape.planes * rows + np.where(splits[3] == 1, reach, np.minimum(reach, 2 * shape.planes))) * pitch * images
+    own = (shape.planes * rows + np.where(row_splits == 1, reach, np.minimum(reach, 2 * shape.planes))) * pitch * images
     return positions, units, halo, own
+
+
+def _rows_read(shape: Shape, tap_splits: I64, rows: I64) -> I64:
+    """Rows of a block that the part of the taps reads that reads most; ``rows`` those of the positions."""
+    found = np.zeros_like(rows)
+    for splits in np.unique(tap_splits).tolist():
+        for part in shape.tap_parts(splits):
+            planes: dict[int, list[int]] = {}
+            for tap in (tap for variant in part for tap in variant):
+                planes.setdefault(tap.plane, []).append(tap.row)
+            more = sum(max(reached) - min(reached) for reached in planes.values())
+            found = np.where(tap_splits == splits, np.maximum(found, len(planes) * rows + more), found)
+    return found
 
 
 def _candidates(shape: Shape, codelet: AnyCodelet, chip: Chip, tiles: int, reserve: int) -> _Candidates:
     """Candidates that fit the SRAM. Raises OutOfTileMemory if there are none."""
     out_total, k_total = ceil_div(shape.outputs, codelet.outputs), ceil_div(shape.inputs, codelet.inputs)
-    splits = _grid((shape.groups, k_total, out_total, shape.rows, shape.columns, shape.images), tiles)
+    sizes = (shape.groups, k_total, shape.most_tap_splits, out_total, shape.rows, shape.columns, shape.images)
+    splits = _grid(sizes, tiles)
     positions, units, halo, own = _field_blocks(shape, splits)
-    gs, ks, os = splits[:3]
-    ps = splits[3] * splits[4] * splits[5]
+    gs, ks, ts, os = splits[:4]
+    ps, sums_of = splits[4] * splits[5] * splits[6], ks * ts
     groups, block_k, block_o = ceil_div(shape.groups, gs), ceil_div(k_total, ks), ceil_div(out_total, os)
-    weights = block_o * codelet.outputs * shape.weight_taps  # units of W per K group
+    taps = ceil_div(shape.tap_count, ts)
+    weights = block_o * codelet.outputs * taps * shape.window  # units of W per K group
     sums = groups * shape.variants * block_o * positions * codelet.position_bytes
-    received = np.where(ks > 1, ceil_div(sums, ks * COLUMN) * COLUMN * (ks - 1), 0)
-    result = np.where(ks > 1, ceil_div(sums, ks), 0)
-    x_home = ceil_div(groups * block_k * own * codelet.unit_bytes, os)
+    received = np.where(sums_of > 1, ceil_div(sums, sums_of * COLUMN) * COLUMN * (sums_of - 1), 0)
+    result = np.where(sums_of > 1, ceil_div(sums, sums_of), 0)
+    x_home = ceil_div(groups * block_k * own * codelet.unit_bytes, os * ts)
     w_home = ceil_div(groups * block_k * weights * codelet.unit_bytes, ps)
     pieces = _pieces(codelet, positions)
-    state = groups * pieces * (block_k * shape.tap_count * PLANE_BYTES + STATE_BYTES * shape.variants)
+    state = groups * pieces * (block_k * taps * PLANE_BYTES + STATE_BYTES * shape.variants)
     fixed = x_home + w_home + sums + received + result + 2 * codelet.over_read + COLUMN + state
-    fixed = fixed + _finish_bytes(shape, codelet, groups * block_o, np.where(ks > 1, result, sums))
-    x_row = groups * np.where((os > 1) | (halo > 0), units, 0)  # gathered units per K group
+    fixed = fixed + _finish_bytes(shape, codelet, groups * block_o, np.where(sums_of > 1, result, sums))
+    x_row = groups * np.where((os * ts > 1) | (halo > 0), units, 0)  # gathered units per K group
     w_row = groups * np.where(ps > 1, weights, 0)
     memory = chip.memory
     room = memory.size - CODE_BYTES - reserve - fixed
@@ -151,7 +175,7 @@ def _candidates(shape: Shape, codelet: AnyCodelet, chip: Chip, tiles: int, reser
         raise _does_not_fit(shape, chip, tiles, len(lacking), int(splits[:, at].prod()), (data, int(lacking[at])))
     steps = steps[fits]
     sram = fixed[fits] + per_group[fits] * ceil_div(block_k[fits], steps)
-    kept = {"groups": groups, "k_groups": block_k, "out_groups": block_o, "positions": positions}
+    kept = {"groups": groups, "k_groups": block_k, "taps": taps, "out_groups": block_o, "positions": positions}
     kept |= {"units": units, "halo": halo}
     return _Candidates(splits[:, fits], **{name: array[fits] for name, array in kept.items()}, steps=steps, sram=sram)
 
@@ -202,21 +226,23 @@ def _gather_words(shape: Shape, codelet: AnyCodelet, c: _Candidates, partners: s
     """
     x_members, w_members = c.members()
     x = np.where(x_members > 1, c.units, c.halo)
-    w = np.where(w_members > 1, c.out_groups * codelet.outputs * shape.weight_taps, 0)
-    shared, alone, members = (w, x, w_members) if partners == "w" else (x, w, x_members)
+    w = np.where(w_members > 1, c.out_groups * codelet.outputs * c.taps * shape.window, 0)
+    # tiles with other taps read other rows of X: only those of a tap part receive the same
+    readers = np.where(c.splits[3] > 1, c.splits[3], c.splits[2])
+    shared, alone, members, together = (w, x, w_members, w_members) if partners == "w" else (x, w, x_members, readers)
     share = shared * (c.k_groups // c.steps) * codelet.unit_bytes // members
-    in_pairs = (members % 2 == 0) & (members > 2) & (share >= 8 * LEAST_ITEMS)
+    in_pairs = (together % 2 == 0) & (together > 2) & (share >= 8 * LEAST_ITEMS)
     return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * codelet.unit_bytes // 4
 
 
 def _copy_cycles(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates) -> Any:
     """Cycles in which tiles without partners copy their own share next to its halo."""
-    rows = ceil_div(shape.rows, c.splits[3])
-    pieces = np.where(c.splits[4] == 1, 1, rows) * shape.planes  # contiguous in every plane of inputs
+    rows = ceil_div(shape.rows, c.splits[4])
+    pieces = np.where(c.splits[5] == 1, 1, rows) * shape.planes  # contiguous in every plane of inputs
     units = ceil_div(c.units - c.halo, pieces)
     planes = ceil_div(c.groups * c.k_groups, c.steps)
     each = c.steps * pieces * (copy_cycles(chip, planes, ceil_div(units * codelet.unit_bytes, 16 * WORKERS)) + CALL)
-    return np.where((c.splits[2] == 1) & (c.halo > 0), each, 0)
+    return np.where((c.splits[2] * c.splits[3] == 1) & (c.halo > 0), each, 0)
 
 
 def _costs(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:
@@ -228,19 +254,20 @@ def _costs(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates, partne
     pieces = _pieces(codelet, c.positions)
     size = ceil_div(c.positions, pieces)
     compute = 0 * size
-    for taps in (len(variant) for variant in shape.taps):
+    # the taps of several variants are not cut
+    for taps in (len(variant) for variant in shape.taps) if shape.variants > 1 else (c.taps,):
         cycles = vertex_cycles(codelet, chip, size, few * taps, c.out_groups, False) + CALL * c.steps
         cycles = cycles + (c.steps - 1 - more) * vertex_cycles(codelet, chip, size, few * taps, c.out_groups, True)
         longer = vertex_cycles(codelet, chip, size, (few + 1) * taps, c.out_groups, True)
         compute = compute + pieces * c.groups * (cycles + more * longer)
     sums = c.groups * shape.variants * c.out_groups * c.positions * codelet.position_bytes
     compute = compute + _copy_cycles(shape, codelet, chip, c)
-    ks = c.splits[1]
-    share = ceil_div(sums, ks * COLUMN) * COLUMN
-    exchange = np.where(ks > 1, exchange_cycles(chip, share * (ks - 1) // 4), 0)
+    parts = c.sum_splits
+    share = ceil_div(sums, parts * COLUMN) * COLUMN
+    exchange = np.where(parts > 1, exchange_cycles(chip, share * (parts - 1) // 4), 0)
     reducer = reduce_codelet(codelet.out_bytes)
-    reduce = np.where(ks > 1, reduce_cycles(reducer, chip, share, ks - 1) + CALL, 0)
-    finish = _finish_cycles(shape, codelet, chip, np.where(ks > 1, share, sums), c.positions)
+    reduce = np.where(parts > 1, reduce_cycles(reducer, chip, share, parts - 1) + CALL, 0)
+    finish = _finish_cycles(shape, codelet, chip, np.where(parts > 1, share, sums), c.positions)
     return gather, compute, exchange, reduce, finish
 
 
@@ -280,9 +307,9 @@ def _plan(
     shape: Shape, chip: Chip, codelet: AnyCodelet, partners: str, c: _Candidates, parts: tuple[Any, ...], at: int
 ) -> ContractionPlan:
     cycles = PlanCycles(*(int(part[at]) for part in parts))
-    gs, ks, os, rs, cs, images = (int(split) for split in c.splits[:, at])
-    per_tile = int(c.groups[at] * c.positions[at] * c.out_groups[at] * c.k_groups[at]) * shape.weight_taps
-    work = per_tile * codelet.outputs * codelet.inputs * gs * ks * os * rs * cs * images
+    gs, ks, ts, os, rs, cs, images = (int(split) for split in c.splits[:, at])
+    per_tile = int(c.groups[at] * c.positions[at] * c.out_groups[at] * c.k_groups[at] * c.taps[at]) * shape.window
+    work = per_tile * codelet.outputs * codelet.inputs * int(c.splits[:, at].prod())
     return ContractionPlan(
         shape=shape,
         chip=chip.name,
@@ -303,4 +330,5 @@ def _plan(
         sram_bytes=int(c.sram[at]),
         padding=1 - shape.macs / work,
         predicted=cycles,
+        tap_splits=ts,
     )

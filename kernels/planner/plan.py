@@ -34,7 +34,7 @@ class ContractionPlan:
     column_splits: int
     image_splits: int
     output_splits: int
-    k_splits: int  # of the inputs; their partial sums are reduced
+    k_splits: int  # of the inputs; their partial sums are reduced, and those of parts of the taps
     steps: int  # gathers and vertices over a tile's part of the inputs
     partners: str  # "x" or "w": the block that neighbouring tiles share
     codelet: str
@@ -46,6 +46,12 @@ class ContractionPlan:
     sram_bytes: int  # predicted, data only
     padding: float  # share of the multiplications of the busiest tile times the tiles used that are not asked for
     predicted: PlanCycles
+    tap_splits: int = 1  # of the kernel positions
+
+    @property
+    def sum_splits(self) -> int:
+        """Parts of the sums of an output."""
+        return self.k_splits * self.tap_splits
 
     @property
     def position_splits(self) -> int:
@@ -55,12 +61,12 @@ class ContractionPlan:
     @property
     def tiles(self) -> int:
         """Tiles used."""
-        return self.group_splits * self.position_splits * self.output_splits * self.k_splits
+        return self.group_splits * self.position_splits * self.output_splits * self.sum_splits
 
     @property
     def launches(self) -> int:
         """Most passes over the positions that the sums of a tile take: taps of a variant times K groups."""
-        return max(len(taps) for taps in self.shape.taps) * self.tile_k_groups
+        return -(-max(len(taps) for taps in self.shape.taps) // self.tap_splits) * self.tile_k_groups
 
     def describe(self) -> str:
         """The plan in a few lines of text."""
@@ -71,7 +77,7 @@ class ContractionPlan:
             if s.flat
             else f"{self.row_splits} x {self.column_splits} x {self.image_splits} parts (rows, columns, images)"
         )
-        taps = "" if s.flat else f", {s.tap_count} taps"
+        taps = "" if s.flat else f", {s.tap_count} taps" + f" in {self.tap_splits} parts" * (self.tap_splits > 1)
         return (
             f"{groups}positions: {field} of up to {self.tile_positions}; outputs: {self.output_splits} parts of up to "
             f"{self.tile_out_groups} groups; inputs: {self.k_splits} parts of up to {self.tile_k_groups} groups{taps}, "

@@ -190,7 +190,7 @@ def _check(options: Options, conv: Convolution, arrays: dict[str, Matrix], resul
         images,
         nchw(result.out, options.direction != "bwd-weights"),
         options.dtype,
-        k_splits=result.plan.k_splits,
+        k_splits=result.plan.sum_splits,
         random_signs=not options.files,
         launches=result.plan.launches,
         finish=Finish(arrays.get("bias"), "relu" if options.relu else "none"),

@@ -12,16 +12,19 @@ from tile_emu.chips import load_chip
 from tile_emu.tile import Tile
 
 
+@pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16"), ("bow", "f16f32"), ("gc2", "f16f32")])
 @pytest.mark.parametrize(("positions", "windows"), [(12, 1), (24, 3), (14, 2), (50, 6), (96, 1)])
-def test_sums_of_windows(positions: int, windows: int) -> None:
+def test_sums_of_windows(positions: int, windows: int, chip: str, dtype: str) -> None:
     """Windows that begin anywhere in one field; small integers; nothing beyond OUT is written."""
-    where, codelet = load_chip("bow"), slic_codelet("f16", load_chip("bow"))
+    where = load_chip(chip)
+    codelet = slic_codelet(dtype, where)
     assert codelet is not None
+    outputs, kind = (4, np.float16) if dtype == "f16" else (2, np.float32)
     memory = where.memory
     random = np.random.default_rng(positions)
     shifts = random.integers(0, 20, windows)
     x = random.integers(-3, 4, (positions + 30, 4)).astype(np.float16)
-    w = random.integers(-2, 3, (windows, 4, 4, 4)).astype(np.float16)  # window, column, output, input
+    w = random.integers(-2, 3, (windows, 4, outputs, 4)).astype(np.float16)  # window, column, output, input
     at_x, at_out, at_w = memory.base + 4 * memory.element_bytes, memory.interleaved_base, memory.end - 4096
     tile = Tile(where)
     tile.load(assemble(codelet.zero(windows).source, chip=where))
@@ -37,12 +40,12 @@ def test_sums_of_windows(positions: int, windows: int) -> None:
         words |= {f"plane{v}_{worker}": at_x + 8 * (first + int(shifts[v])) for v in range(1, windows)}
     state = np.array([words[name] for name in codelet.zero(windows).fields], np.int64).astype(np.uint32)
     tile.write(memory.base + 0x4000, state)
-    run = tile.run_supervisor("slic_f16", {0: memory.base + 0x4000})
-    expected = np.zeros((positions, 4))
+    run = tile.run_supervisor(codelet.name, {0: memory.base + 0x4000})
+    expected = np.zeros((positions, outputs))
     for window, shift in enumerate(shifts):
         for column in range(4):
             expected += x[shift + column : shift + column + positions].astype(float) @ w[window, column].T.astype(float)
-    np.testing.assert_array_equal(tile.read(at_out, np.float16, 4 * positions).reshape(-1, 4), expected)
+    np.testing.assert_array_equal(tile.read(at_out, kind, outputs * positions).reshape(-1, outputs), expected)
     assert (tile.read(at_out + positions * 8, np.uint8, 64) == 0x55).all()
     difference = int(slic_cycles(codelet, where, positions, windows)) - run.cycles
     assert 0 <= difference <= (0 if positions % (2 * WORKERS) == 0 else 12 * windows), difference

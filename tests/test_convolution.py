@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kernels.codelets import matmul_codelet
 from kernels.contraction.builder import build_graph
-from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE
+from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, finished
 from kernels.contraction.run import run_contraction
 from kernels.convolution import (
     convolution,
@@ -139,17 +139,56 @@ SLIM = {
 }
 
 
+@pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16"), ("bow", "f16f32"), ("gc2", "f16f32")])
 @pytest.mark.parametrize("tiles", [2, 48])
 @pytest.mark.parametrize("which", ["fwd", "bwd-data"])
 @pytest.mark.parametrize("name", SLIM)
-def test_windows_of_few_channels(name: str, which: str, tiles: int) -> None:
-    """The slim convolution codelet alone, whatever the planner would choose; images below one another."""
-    conv, chip = SLIM[name], load_chip("bow")
-    x, w, dout = operands(conv, "f16")
-    (put,) = (way for way in ways(conv, which, "NCHW", "f16", chip) if way.shape.window > 1)
-    result = run_contraction([put], {put.x.name: x if which == "fwd" else dout, "w": w}, chip, 1, tiles=tiles)
+def test_windows_of_few_channels(name: str, which: str, tiles: int, chip: str, dtype: str) -> None:
+    """The slim convolution codelets alone, whatever the planner would choose; images below one another."""
+    conv, where = SLIM[name], load_chip(chip)
+    x, w, dout = operands(conv, dtype)
+    puts = [way for way in ways(conv, which, "NCHW", dtype, where) if way.shape.window > 1]
+    if not puts:  # two outputs of f32
+        assert dtype == "f16f32" and (conv.group_outputs if which == "fwd" else conv.group_channels) > 2
+        return
+    (put,) = puts
+    result = run_contraction([put], {put.x.name: x if which == "fwd" else dout, "w": w}, where, 1, tiles=tiles)
     expected = forward(conv, x, w) if which == "fwd" else gradients(conv, x, w, dout)[0]
     np.testing.assert_array_equal(result.out, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("3x3", "f16"), ("3x3", "f16f32"), ("dilated", "f16"), ("7x7, stride 2, images", "f16f32")]
+)
+def test_windows_with_bias_and_relu(name: str, dtype: str) -> None:
+    conv, chip = SLIM[name], load_chip("bow")
+    x, w, _ = operands(conv, dtype)
+    bias = np.arange(conv.outputs) - conv.outputs // 2
+    put = next(way for way in ways(conv, "fwd", "NCHW", dtype, chip) if way.shape.window > 1)
+    put = finished(put, bias=True, activation="relu", per_group=True)
+    result = run_contraction([put], {"x": x, "w": w, "bias": bias}, chip, 1, tiles=7)
+    np.testing.assert_array_equal(result.out, np.maximum(forward(conv, x, w) + bias[:, None, None], 0))
+
+
+STRIDED = {
+    "3x3": Convolution(2, 16, 9, 10, 40, (3, 3), (2, 2), (1, 1, 1, 1)),
+    "few channels": Convolution(1, 3, 21, 20, 24, (7, 7), (2, 2), (3, 3, 3, 3)),
+    "gaps": Convolution(2, 5, 10, 9, 16, (2, 2), (3, 3), (1, 0, 0, 1)),
+    "uneven": Convolution(1, 4, 9, 16, 16, (4, 3), (2, 4), (1, 2, 0, 1)),
+    "groups": Convolution(1, 40, 9, 8, 80, (3, 3), (2, 1), (1, 1, 1, 1), groups=2),
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+def test_every_way_to_put_a_strided_gradient(name: str) -> None:
+    """A set of outputs for each remainder by the stride; all of them packed into the outputs."""
+    conv, chip = STRIDED[name], load_chip("bow")
+    x, w, dout = operands(conv, "f16")
+    found = ways(conv, "bwd-data", "NCHW", "f16", chip)
+    assert [way.shape.variants > 1 for way in found] == [True, False]
+    for way in found:
+        result = run_contraction([way], {"dout": dout, "w": w}, chip, 1, tiles=TILES)
+        np.testing.assert_array_equal(result.out, gradients(conv, x, w, dout)[0], str(way.shape))
 
 
 @pytest.mark.parametrize(("chip", "dtype"), [("bow", "f16f32"), ("bow", "f32"), ("gc2", "f16"), ("gc2", "f32")])
@@ -199,7 +238,7 @@ def test_every_kind_of_division(
 ) -> None:
     """Halos over rows and columns, images, groups, steps, kernel positions, whatever a planner would choose."""
     chip = load_chip("bow")
-    (put,) = contractions(conv, which, "NCHW", "f16", matmul_codelet("f16", chip))
+    put = contractions(conv, which, "NCHW", "f16", matmul_codelet("f16", chip))[0]
     splits = (min(splits[0], conv.groups), splits[1], min(splits[2], put.shape.most_tap_splits), *splits[3:])
     names = ("group", "k", "tap", "output", "row", "column", "image")
     parts = {f"{name}_splits": count for name, count in zip(names, splits, strict=True)}

@@ -93,23 +93,23 @@ class _Builder:
             self._gather(step, x, w)
             self._multiply(step, x, w, out)
         blocks = self.tile.transpose(0, 2, 3, 1)  # [g][o][p][sum part]
-        result, before = out, 0 * self.every
+        result, before, nbytes = out, 0 * self.every, self.sums
         if split:
             grain = self.codelet.position_bytes if self.shape.finished else COLUMN
             size = self.codelet.out_bytes
             region = "interleaved" if self.shape.out_dtype.itemsize < size else "any"
             members = blocks.reshape(-1, plan.sum_splits)
-            nbytes = self.sums[members[:, 0]]
-            result, before = reduce_shares(graph, "partial sums", out, members, nbytes, size, grain, region)
+            sums = self.sums[members[:, 0]]
+            result, before = reduce_shares(graph, "partial sums", out, members, sums, size, grain, region)
+            nbytes = result.nbytes.astype(np.int64)
         tile = np.asarray(blocks if split else self.every, np.int64).ravel()
-        self._result(self._finish(result, tile, before), tile[:: plan.sum_splits])
+        self._result(self._finish(result, tile, before, nbytes), tile[:: plan.sum_splits])
         return graph
 
-    def _finish(self, sums: Variable, tile: I64, before: I64) -> Variable:
-        """Bias, activation and format of the sums; their shards lie on ``tile``, ``before`` bytes into a block."""
+    def _finish(self, sums: Variable, tile: I64, before: I64, nbytes: I64) -> Variable:
+        """Bias, activation and format of the sums; ``nbytes`` of them on ``tile``, ``before`` bytes into a block."""
         row = self.codelet.position_bytes
-        rows = sums.nbytes.astype(np.int64) // row
-        blocks = Blocks(sums, tile, before // row, rows, self.field.padded[self.at_p[tile]])
+        blocks = Blocks(sums, tile, before // row, nbytes // row, self.field.padded[self.at_p[tile]])
         if self.bias is not None:
             add_activation(self.graph, self.shape, blocks, self.bias, row)
         narrow, wide = self.codelet.out_bytes, self.shape.out_dtype.itemsize

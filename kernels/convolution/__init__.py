@@ -126,7 +126,7 @@ def run_pass(
         choices = [
             finished(choice, bias=bias is not None, activation=activation, per_group=True)
             for choice in choices
-            if choice.x.name == "x" and choice.shape.window == 1
+            if choice.x.name == "x"
         ]
         arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
         _require("bias", arrays["bias"].shape, (conv.outputs,))

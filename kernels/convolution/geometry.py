@@ -4,10 +4,11 @@
 
 Forward: positions are the output's, taps the kernel positions; a stride s cuts the padded field into s x s planes.
 Gradient by the data: positions are the input's, one variant for each remainder of y and x by the stride, with the
-taps that reach it. Gradient by the weights: K runs over the output positions; the streamed rows are kernel positions
-and channels. There the host's elements appear once for each kernel position (patches), already where they are needed;
-that rearrangement is not charged. The same is done to pack the kernel positions of a first layer's few channels into
-inputs. Small groups are packed into one with zero weights between them.
+taps that reach it; or the remainders are packed into the outputs, which suits few channels. Gradient by the weights: K
+runs over the output positions; the streamed rows are kernel positions and channels. There the host's elements appear
+once for each kernel position (patches), already where they are needed; that rearrangement is not charged. The same is
+done to pack the kernel positions of a first layer's few channels into inputs. Small groups are packed into one with
+zero weights between them.
 """
 
 from __future__ import annotations
@@ -142,9 +143,10 @@ def contractions(
     windows too.
     """
     found = _plain(conv, which, layout, dtype, codelet)
-    most = max(conv.group_channels, conv.group_outputs)
-    if slim is not None and conv.groups > 1 and which != "bwd-weights" and slim.inputs == slim.outputs >= most:
-        pack = max(pack for pack in range(1, slim.inputs // most + 1) if conv.groups % pack == 0)
+    inputs, outputs = (conv.group_channels, conv.group_outputs)[:: 1 if which == "fwd" else -1]
+    most = 0 if slim is None else min(slim.inputs // inputs, slim.outputs // outputs)  # groups treated as one
+    if most and conv.groups > 1 and which != "bwd-weights":
+        pack = max(pack for pack in range(1, most + 1) if conv.groups % pack == 0)
         put = (_forward if which == "fwd" else _data)(conv, layout, dtype, pack)
         if not put.shape.flat:
             found.append(_windows(put, conv.stride[1] if which == "fwd" else 1))
@@ -210,7 +212,9 @@ def _plain(conv: Convolution, which: str, layout: str, dtype: str, codelet: Matm
     if which == "bwd-weights":
         return [_weights(conv, layout, dtype, pack, swapped) for swapped in (False, True)]
     if which == "bwd-data":
-        return [_data(conv, layout, dtype, pack)]
+        found = [_data(conv, layout, dtype, pack)]
+        together = found[0].shape.variants > 1 and pack == 1 and conv.dilation == (1, 1)
+        return [*found, _data_together(conv, layout, dtype)] if together else found
     if which != "fwd":
         raise UsageError(f"unknown pass '{which}': choose one of {', '.join(PASSES)}")
     if pack * conv.group_channels < codelet.inputs and conv.kernel != (1, 1):
@@ -326,9 +330,13 @@ def _row_patches(conv: Convolution, layout: str, dtype: str, pack: int) -> Contr
     )
 
 
-def _data(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:
+def _reached(conv: Convolution) -> list[tuple[int, int, list[tuple[int, int, int]]]]:
+    """The remainders of the input's rows and columns by the stride that any kernel position reaches.
+
+    Each with what reaches it: rows and columns down and across in the output, number of the kernel position.
+    """
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
-    variants, numbers = [], []
+    found = []
     for vy in range(min(sy, conv.height)):
         for vx in range(min(sx, conv.width)):
             reached = []
@@ -338,23 +346,57 @@ def _data(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:
                 if down % sy == 0 and across % sx == 0:
                     reached.append((down // sy, across // sx, number))
             if reached:
-                variants.append((vy, vx, reached))
-                numbers += [number for *_, number in reached]
-    first = [min(tap[axis] for *_, reached in variants for tap in reached) for axis in (0, 1)]
+                found.append((vy, vx, reached))
+    return found
+
+
+def _data(conv: Convolution, layout: str, dtype: str, pack: int) -> Contraction:
+    """By the data, a set of outputs for each remainder."""
+    (sy, sx), remainders = conv.stride, _reached(conv)
+    numbers = [number for *_, reached in remainders for *_, number in reached]
+    first = [min(tap[axis] for *_, reached in remainders for tap in reached) for axis in (0, 1)]
     taps = tuple(
-        tuple(Tap(0, down - first[0], across - first[1]) for down, across, _ in reached) for *_, reached in variants
+        tuple(Tap(0, down - first[0], across - first[1]) for down, across, _ in reached) for *_, reached in remainders
     )
     reach = [max(getattr(tap, name) for variant in taps for tap in variant) for name in ("row", "column")]
     sizes = (-(-conv.height // sy), -(-conv.width // sx))
     rows, columns = (np.arange(sizes[a] + reach[a])[None] + first[a] for a in (0, 1))
-    out_rows = np.stack([np.arange(sizes[0]) * sy + vy for vy, _, _ in variants])
-    out_columns = np.stack([np.arange(sizes[1]) * sx + vx for _, vx, _ in variants])
+    out_rows = np.stack([np.arange(sizes[0]) * sy + vy for vy, _, _ in remainders])
+    out_columns = np.stack([np.arange(sizes[1]) * sx + vx for _, vx, _ in remainders])
     return _fields(
         conv, layout, dtype, pack, taps, _shared(columns, conv.out_width, reach[1]),
         ("dout", conv.outputs, (conv.out_height, conv.out_width), rows, columns),
         ("dx", conv.channels, (conv.height, conv.width), out_rows, out_columns),
         np.array(numbers),
     )  # fmt: skip
+
+
+def _data_together(conv: Convolution, layout: str, dtype: str) -> Contraction:
+    """By the data, with the remainders packed into the outputs, [remainder][channel].
+
+    The taps are those of any remainder; where one does not reach a remainder the weights are zero. There must be no
+    dilation: then a kernel position is the remainder plus the padding less stride times shift.
+    """
+    remainders = _reached(conv)
+    plain = _data(conv, layout, dtype, 1)
+    shifts = sorted({(down, across) for *_, reached in remainders for down, across, _ in reached})
+    first = [min(shift[axis] for shift in shifts) for axis in (0, 1)]
+    down, across = np.array(shifts).T
+    v, channel = (index.ravel() for index in np.indices((len(remainders), plain.shape.outputs)))
+    vy, vx = (np.array([remainder[axis] for remainder in remainders])[v] for axis in (0, 1))
+    channels = plain.out.axes["output"].base[channel]
+    tap = Axis.of(0, conv.padding[0] - conv.stride[0] * down, conv.padding[2] - conv.stride[1] * across)
+    w_axes = plain.w.axes | {"tap": tap, "output": Axis.of(plain.w.axes["output"].base[channel], vy, vx)}
+    rows, columns = (np.arange(n)[None] * s for n, s in zip((plain.shape.rows, plain.shape.columns), conv.stride))
+    out_axes = plain.out.axes | {"output": Axis.of(channels, vy, vx), **_field_axes(rows, columns)}
+    taps = tuple(Tap(0, *(int(n) for n in np.subtract(shift, first))) for shift in shifts)
+    w = HostView("w", conv.w_shape, w_axes, *conv.kernel, conv.kernel[1], 1)
+    return dataclasses.replace(
+        plain,
+        shape=dataclasses.replace(plain.shape, outputs=len(v), taps=(taps,)),
+        w=w,
+        out=dataclasses.replace(plain.out, axes=out_axes),
+    )
 
 
 def _shared(columns: np.ndarray[Any, Any], width: int, reach: int) -> int:

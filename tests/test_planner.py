@@ -33,17 +33,16 @@ def test_useful_splits(n: int, most: int) -> None:
     assert useful_splits(n, most).tolist() == sorted(smallest.values())
 
 
-def predicted(codelet: Any, chip: Any, p: int, o: int, k: int, splits: tuple[int, int, int], steps: int) -> int:
-    """Cycles of one division, term by term, from block sizes (groups)."""
+def predicted(codelet: Any, chip: Any, p: int, o: int, depth: int, splits: tuple[int, int, int]) -> int:
+    """Cycles of one division in one step, term by term, from block sizes; ``depth``: all K groups."""
     streams, loads, parts = splits
-    step = math.ceil(k / steps)
+    step, least = math.ceil(depth / parts), depth // parts
     blocks = {streams: o * codelet.outputs if streams > 1 else 0}, {loads: p if loads > 1 else 0}
-    words = min(gathered(*blocks, step), gathered(*reversed(blocks), step)) * step * 8
-    total = steps * int(cost.exchange_cycles(chip, words))
+    words = min(gathered(*blocks, least), gathered(*reversed(blocks), least)) * step * 8
+    total = int(cost.exchange_cycles(chip, words))
     pieces = math.ceil(p / (6 * codelet.max_positions))
     size = math.ceil(p / pieces)
-    for number in range(steps):
-        total += pieces * (int(cost.matmul_cycles(codelet, chip, size, step, o, number > 0)) + cost.CALL)
+    total += pieces * (int(cost.matmul_cycles(codelet, chip, size, step, o, False)) + cost.CALL)
     if parts > 1:
         share = math.ceil(o * p * codelet.position_bytes / (16 * parts)) * 16
         total += int(cost.exchange_cycles(chip, share * (parts - 1) // 4)) + cost.CALL
@@ -65,8 +64,8 @@ def test_no_division_of_a_few_tiles_is_cheaper(shape: tuple[int, int, int], dtyp
         for splits in itertools.product(counts[0], counts[1], counts[2]):
             if math.prod(splits) <= tiles:
                 p = max(24, math.ceil(positions / splits[0]))
-                sizes = (p, math.ceil(groups / splits[1]), math.ceil(depth / splits[2]))
-                best = min(best, predicted(codelet, chip, *sizes, splits, 1))
+                sizes = (p, math.ceil(groups / splits[1]), depth)
+                best = min(best, predicted(codelet, chip, *sizes, splits))
     assert plan.steps == 1
     assert plan.predicted.total == best
 

@@ -51,10 +51,8 @@ def predicted(shape: Shape, parts: tuple[int, int, int, int]) -> int:
     x = max(rows_read(shape, read, rows)) * pitch if os * ts > 1 else 0
     assert rs == 1 or os * ts > 1  # no tile reads its neighbours' rows alone
     w = out_groups * 16 * taps if rs > 1 else 0
-    words = min(
-        gathered({rs: w}, {readers: x}, k_groups),
-        gathered({readers: x}, {rs: w}, k_groups, homes=os * ts),
-    )
+    least = math.ceil(shape.inputs / 16) // ks
+    words = min(gathered({rs: w}, {readers: x}, least), gathered({readers: x}, {rs: w}, least, homes=os * ts))
     total = int(cost.exchange_cycles(BOW, words * k_groups * 8))
     total += int(cost.matmul_cycles(CODELET, BOW, positions, k_groups * taps, out_groups, False)) + cost.CALL
     if ks * ts > 1:

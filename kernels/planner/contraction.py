@@ -222,7 +222,7 @@ def _finish_cycles(shape: Shape, codelet: AnyCodelet, chip: Chip, sums: Any, pos
 def _gather_words(shape: Shape, codelet: AnyCodelet, c: _Candidates, partners: str) -> Any:
     """Cycles of the busiest receiver per K group: its words, those that both tiles of a pair take counted half.
 
-    That takes several whole pairs and shares that are long enough (tile_emu.exchange.pairing).
+    That takes several whole pairs and shares that are long enough (tile_emu.exchange.pairing), in all parts of K.
     """
     x_members, w_members = c.members()
     x = np.where(x_members > 1, c.units, c.halo)
@@ -230,7 +230,8 @@ def _gather_words(shape: Shape, codelet: AnyCodelet, c: _Candidates, partners: s
     # tiles with other taps read other rows of X: only those of a tap part receive the same
     readers = np.where(c.splits[3] > 1, c.splits[3], c.splits[2])
     shared, alone, members, together = (w, x, w_members, w_members) if partners == "w" else (x, w, x_members, readers)
-    share = shared * (c.k_groups // c.steps) * codelet.unit_bytes // members
+    fewest = ceil_div(shape.inputs, codelet.inputs) // c.splits[1] // c.steps
+    share = shared * fewest * codelet.unit_bytes // members
     in_pairs = (together % 2 == 0) & (together > 2) & (share >= 8 * LEAST_ITEMS)
     return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * codelet.unit_bytes // 4
 

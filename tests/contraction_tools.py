@@ -52,8 +52,8 @@ def forced(
 def gathered(shared: dict[int, int], alone: dict[int, int], least: int, homes: int | None = None) -> int:
     """Rows received, those of ``shared`` {tiles: rows} by pairs of tiles two words a cycle where that can be.
 
-    ``least``: K groups of the smallest part; its shares must be worth pairing too. ``homes``: on how many tiles the rows
-    lie, if not on those that receive the same.
+    ``least``: K groups of the smallest part, whose shares must be worth pairing too. ``homes``: on how many tiles the
+    rows lie, if not on those that receive the same.
     """
     ((tiles, rows),) = shared.items()
     if tiles % 2 == 0 and tiles > 2 and rows * least * 8 // (homes or tiles) >= 16:

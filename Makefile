@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table validate-exchange validate-planner validate-convolution \
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
 	bench lint clean
 
 help: ## show the targets
@@ -74,6 +74,17 @@ validate-convolution: $(STAMP) ## emulated against published rates of some 270 c
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+
+BASELINE ?= .benchmarks/baseline.json
+bench-baseline: $(STAMP) ## run the benchmarks and keep their figures as BASELINE
+	@mkdir -p $(dir $(BASELINE))
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=$(BASELINE).new
+	@mv $(BASELINE).new $(BASELINE)
+
+bench-compare: $(STAMP) ## run the benchmarks again; fails where a ratio is 15 % worse than in BASELINE (WORSE=percent)
+	@test -f $(BASELINE) || { echo "no baseline: make bench-baseline makes one" >&2; exit 2; }
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=.benchmarks/latest.json
+	$(BIN)/python -m benchmarks.compare $(BASELINE) .benchmarks/latest.json --worse $(or $(WORSE),15)
 
 validate-exchange: $(STAMP) ## published exchange measurements of GC2 and IPU21 against the emulator (some minutes)
 	$(BIN)/python -m benchmarks.validate_exchange

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-_RATES: list[tuple[str, float, str]] = []
+from benchmarks.reference import reference
+
+_RATES: list[tuple[str, float, str, str]] = []
 _CYCLES: list[tuple[str, str]] = []
 
 
@@ -24,9 +27,55 @@ def rate(benchmark: Any, request: pytest.FixtureRequest) -> Callable[[float, str
             return
         per_second = amount / benchmark.stats.stats.min
         benchmark.extra_info[f"{unit}/s"] = per_second
-        _RATES.append((request.node.name, per_second, unit))
+        _RATES.append((request.node.name, per_second, unit, ""))
 
     return note
+
+
+@pytest.fixture
+def against(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """``against(reference, function, amount, unit)``: run a function whose every call does ``amount`` of ``unit``.
+
+    The reference (a name in reference.py) runs before each round, so that both see the same computer; both count
+    processor time, which a busy computer disturbs less than wall time. ``amount`` may be a function of the result,
+    ``setup`` is called before each round, untimed.
+    Puts ``unit/s`` of the best round and ``ratio``, its share of the reference's best rate, into ``extra_info``.
+    Returns the function's result.
+    """
+
+    def measure(
+        name: str,
+        function: Callable[[], Any],
+        amount: Any,
+        unit: str,
+        rounds: int = 5,
+        setup: Callable[[], Any] = lambda: None,
+    ) -> Any:
+        fixed = reference(name)
+        references: list[float] = []
+        spent: list[float] = []
+
+        def once() -> Any:
+            began = time.process_time()
+            result = function()
+            spent.append(time.process_time() - began)
+            return result
+
+        def before() -> None:
+            setup()
+            references.append(fixed.seconds())
+
+        result = benchmark.pedantic(once, setup=before, rounds=rounds, warmup_rounds=1)
+        done = amount(result) if callable(amount) else amount
+        per_second = done / min(spent)
+        note = benchmark.extra_info
+        note.update(
+            {f"{unit}/s": per_second, "reference": name, "ratio": per_second / (fixed.amount / min(references))}
+        )
+        _RATES.append((request.node.name, per_second, unit, f"{note['ratio']:.4g} of {name}"))
+        return result
+
+    return measure
 
 
 @pytest.fixture
@@ -57,9 +106,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not _RATES:
         return
     terminalreporter.section("rates, best round")
-    width = max(len(name) for name, _, _ in _RATES)
-    for name, per_second, unit in _RATES:
-        terminalreporter.write_line(f"{name:<{width}}  {_scaled(per_second)}{unit}/s")
+    width = max(len(name) for name, *_ in _RATES)
+    for name, per_second, unit, share in _RATES:
+        terminalreporter.write_line(f"{name:<{width}}  {_scaled(per_second) + unit + '/s':<26}  {share}".rstrip())
 
 
 def _scaled(value: float) -> str:

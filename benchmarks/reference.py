@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,46 @@ def integer_loop(count):  # type: ignore[no-untyped-def]
     return x
 
 
+class Reference(NamedTuple):
+    """A fixed piece of work: ``once()`` does ``amount`` of ``unit``."""
+
+    once: Callable[[], Any]
+    amount: float
+    unit: str
+
+    def seconds(self) -> float:
+        """Processor time of doing it once."""
+        began = time.process_time()
+        self.once()
+        return time.process_time() - began
+
+
+def _sgemm() -> Reference:
+    a = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
+    return Reference(lambda: a @ a, 768.0**3, "MAC")
+
+
+def _memcpy() -> Reference:
+    source = np.ones(1 << 26, np.uint8)
+    target = np.empty_like(source)
+    return Reference(lambda: np.copyto(target, source), len(source), "bytes")
+
+
+def _integer() -> Reference:
+    return Reference(lambda: integer_loop(10_000_000), 4 * 10_000_000, "operations")
+
+
+_MAKERS = {"integer": _integer, "sgemm": _sgemm, "memcpy": _memcpy}
+
+
+@functools.cache
+def reference(name: str) -> Reference:
+    """The fixed integer loop, NumPy's single-precision product (MAC), or a copy of 64 MiB; run once already."""
+    made = _MAKERS[name]()
+    made.once()
+    return made
+
+
 def best_cpu_seconds(function: Callable[[], Any], rounds: int = 5) -> float:
     """Least processor time of a call, over all threads, seconds."""
     best = float("inf")
@@ -29,24 +70,3 @@ def best_cpu_seconds(function: Callable[[], Any], rounds: int = 5) -> float:
         function()
         best = min(best, time.process_time() - began)
     return best
-
-
-def integer_rate() -> float:
-    """Operations/s of the fixed integer loop on one core."""
-    integer_loop(1000)
-    return 4 * 20_000_000 / best_cpu_seconds(lambda: integer_loop(20_000_000), 3)
-
-
-def sgemm_mac_rate() -> float:
-    """MAC/s of NumPy's single-precision matrix product on one core (its processor time counts all threads)."""
-    a = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
-    a @ a
-    return 768.0**3 / best_cpu_seconds(lambda: a @ a)
-
-
-def memcpy_rate() -> float:
-    """Bytes/s of copying 64 MiB."""
-    source = np.ones(1 << 26, np.uint8)
-    target = np.empty_like(source)
-    target[:] = source
-    return len(source) / best_cpu_seconds(lambda: np.copyto(target, source))

@@ -1,12 +1,12 @@
 """1 MiB all-to-all: scheduling, emission of rows, delivery.
 
-``extra_info``: words per second, time against a memcpy of the same bytes in the same run, events against the bound
-"most words one tile sends or receives" (path delays and drain, up to 171 events, come on top of the bound).
+``extra_info``: words/s as a share of a fixed integer loop's operations/s (delivery: bytes/s as a share of a copy's);
+events against the bound "most words one tile sends or receives" (path delays and drain, up to 171 events, come on top
+of the bound).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +21,7 @@ from tile_emu.exchange import Transfers, check_schedule, deliver, emit_rows, loa
 BOW = load_chip("bow")
 CASES = {"64 tiles x 65 words": (64, 65), "256 tiles x 4 words": (256, 4)}
 
-Rate = Callable[[float, str], None]
+Against = Callable[..., Any]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -34,36 +34,20 @@ def total_words(t: Transfers) -> int:
     return int(t.words[t.owner].sum())
 
 
-def report(benchmark: Any, rate: Rate, t: Transfers) -> None:
-    rate(total_words(t), "words")
-    if benchmark.stats is None:
-        return
-    source = np.ones(total_words(t), dtype=np.uint32)
-    target = np.empty_like(source)
-    best = 1.0
-    for _ in range(20):
-        began = time.perf_counter()
-        target[:] = source
-        best = min(best, time.perf_counter() - began)
-    benchmark.extra_info["times_memcpy"] = benchmark.stats.stats.min / best
-
-
-def test_schedule(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
-    plan = benchmark.pedantic(schedule, (BOW, transfers), rounds=3, warmup_rounds=1)
+def test_schedule(transfers: Transfers, benchmark: Any, against: Against) -> None:
+    plan = against("integer", lambda: schedule(BOW, transfers), total_words(transfers), "words")
     check_schedule(BOW, plan)
     bound = load_bound(BOW, transfers)
     benchmark.extra_info.update(events=plan.horizon, bound=bound, events_per_bound=plan.horizon / bound)
-    report(benchmark, rate, transfers)
 
 
-def test_emit_rows(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
+def test_emit_rows(transfers: Transfers, benchmark: Any, against: Against) -> None:
     plan = schedule(BOW, transfers)
-    rows = benchmark.pedantic(emit_rows, (BOW, plan), rounds=3, warmup_rounds=1)
+    rows = against("integer", lambda: emit_rows(BOW, plan), total_words(transfers), "words")
     benchmark.extra_info["row_words_per_transfer"] = rows.words.size / len(transfers)
-    report(benchmark, rate, transfers)
 
 
-def test_deliver(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
+def test_deliver(transfers: Transfers, benchmark: Any, against: Against) -> None:
     rows = emit_rows(BOW, schedule(BOW, transfers))
     words = [rows.words[a:b].tolist() for a, b in zip(rows.start, rows.start[1:])]
     lines = [log_of(row) if row else [] for row in words]
@@ -78,6 +62,5 @@ def test_deliver(transfers: Transfers, benchmark: Any, rate: Rate) -> None:
         mux = np.full(BOW.tiles, BOW.exchange.neutral_mux, dtype=np.int32)
         return deliver(BOW, memory, log, count, mux, np.zeros(BOW.tiles, dtype=np.int32), transfers)
 
-    done = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    done = against("memcpy", run, 4 * total_words(transfers), "bytes")
     assert done.received.sum() == total_words(transfers)
-    report(benchmark, rate, transfers)

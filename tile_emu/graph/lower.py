@@ -37,12 +37,12 @@ class Toolchain:
 
 def default_toolchain() -> Toolchain:
     """The project's own assembler and exchange scheduler."""
-    from tile_emu.asm import assemble
     from tile_emu.exchange.rows import emit_rows
     from tile_emu.exchange.schedule import schedule
     from tile_emu.exchange.transfers import Transfers
+    from tile_emu.graph.keptcode import assemble_kept
 
-    return Toolchain(assemble, Transfers.merge, schedule, emit_rows)
+    return Toolchain(assemble_kept, Transfers.merge, schedule, emit_rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,6 +139,13 @@ class Page:
             place = {"x": box[0] + x, "y": box[1] + y, "button": "left", "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, **place)
 
+    def hover(self, identifier: str, x: float, y: float) -> None:
+        """Move the mouse over an element, to CSS pixels from its corner."""
+        self.run(
+            f"""(() => {{ const e = document.getElementById({json.dumps(identifier)}), b = e.getBoundingClientRect();
+            e.dispatchEvent(new PointerEvent('pointermove', {{clientX: b.left + {x}, clientY: b.top + {y}}})); }})()"""
+        )
+
     def screenshot(self, path: Path, dark: bool = False) -> None:
         """The whole page as a picture."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]

@@ -126,6 +126,33 @@ def test_explanation_adds_up() -> None:
     assert other[1:] == ["changed m: 8 -> 9", "changed plan, padding: 0.25 -> 0.5"]
 
 
+def test_explanation_says_what_the_busiest_tile_does() -> None:
+    recording = small_report().recording
+    more = dataclasses.replace(recording, received=recording.received + 20, turns=2 * recording.turns)
+    lines = explanation(Subject("base", BASE, recording), Subject("new", SLOWER, more))
+    assert lines[1] == "+30 in exchange to second (busiest tile: words received 100 -> 120)"
+    assert lines[2] == "+20 in compute first (busiest tile: worker turns 60 -> 120)"
+    # a column that one of them lacks is not compared
+    old = dataclasses.replace(recording, missing=frozenset({"turns"}))
+    assert explanation(Subject("base", BASE, old), Subject("new", SLOWER, more))[2] == "+20 in compute first"
+
+
+def test_utilisation_of_a_network_is_that_of_its_layers(tmp_path: Path) -> None:
+    """Layer a once, layer b three times with half the turns, c the same as b: 5 times 500 cycles."""
+    report = small_report()
+    half = dataclasses.replace(report.recording, turns=report.recording.turns // 2)
+    for name, recording in (("a", report.recording), ("b", half)):
+        (tmp_path / "layers" / name).mkdir(parents=True)
+        dataclasses.replace(report, recording=recording).save(tmp_path / "layers" / name)
+    layers = [{"layer": "a", "cycles": 500}, {"layer": "b", "cycles": 500, "count": 3}]
+    layers += [{"layer": "c", "cycles": 500, "same_as": "b"}, {"layer": "d", "error": {"message": ""}}]
+    document = {"network": "net", "cycles": 2500, "layers": layers}
+    (tmp_path / "summary.json").write_text(json.dumps(document))
+    (subject,) = load_subjects([tmp_path])
+    # turns 90 and 65 of tiles 0 and 1; halves 30 + 6 + 9 and 15 + 17
+    assert subject.utilisation == pytest.approx([(65 + 4 * 32) / 2500, (90 + 4 * 45) / 2500])
+
+
 def test_supersteps_of_one_name_are_added_up() -> None:
     doubled = small_document(supersteps=[{"kind": "compute", "name": "first", "cycles": 60}] * 2)
     found = {row.name: row.values for row in superstep_rows([Subject("a", BASE), Subject("b", doubled)])}
@@ -198,7 +225,19 @@ def test_report_of_the_first_version(tmp_path: Path, capsys: pytest.CaptureFixtu
         small_report().save(tmp_path / name)
     save_as_format_1(tmp_path / "old" / "recording.npz")
     assert run(["compare", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
-    assert "old: matmul 8 x 16 x 4 f16 on bow, recorded by an earlier version" in capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
+    note = "written by an early tile-emu (recording format 1, which names no version): without amp"
+    assert f"old: matmul 8 x 16 x 4 f16 on bow, {note}"[:-4] in out and "worker_turns" in out
+    assert "new: matmul 8 x 16 x 4 f16 on bow, written by tile-emu 0.1.0 " in out
+
+
+def test_reports_of_other_versions_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = written(tmp_path, one=small_document(version="0.0.9"), two=small_document(version="0.1.0"))
+    assert run(["compare", *files]) == 0
+    out = capsys.readouterr().out
+    assert "on bow, written by tile-emu 0.0.9" in out and "changed version: 0.0.9 -> 0.1.0" in out
+    assert run(["compare", files[0], files[0]]) == 0
+    assert "written by" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

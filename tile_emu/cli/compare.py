@@ -20,6 +20,7 @@ from tile_emu.profile.compare import (
     layer_rows,
     rows,
     superstep_rows,
+    version_note,
 )
 from tile_emu.profile.gates import Failure, failures, parse_gate
 from tile_emu.profile.subject import Subject, load_subjects
@@ -56,9 +57,7 @@ def _print(subjects: Sequence[Subject], failed: Sequence[Failure]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_PLAIN_WIDTH)
     for subject in subjects:
-        lacking = subject.recording.missing if subject.recording is not None else frozenset()
-        note = ", recorded by an earlier version" if lacking else ""
-        console.print(f"{subject.name}: {subject.title}{note}")
+        console.print(f"{subject.name}: {subject.title}{version_note(subject, subjects)}")
     console.print(_table("", rows(subjects), subjects))
     layers = layer_rows(subjects)
     if layers:
@@ -94,7 +93,9 @@ def _spread(spread: Distribution, subjects: Sequence[Subject]) -> Table:
     for subject in subjects:
         table.add_column(subject.name)
     most = max(max(counts) for counts in spread.counts if counts is not None)
-    for i, (low, high) in enumerate(zip(spread.edges, spread.edges[1:])):
+    filled = [i for counts in spread.counts if counts is not None for i, number in enumerate(counts) if number]
+    for i in range(min(filled), max(filled) + 1):
+        low, high = spread.edges[i], spread.edges[i + 1]
         cells = []
         for counts in spread.counts:
             number = 0 if counts is None else counts[i]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tile_emu.profile.recording import Recording
 from tile_emu.profile.subject import Subject
 from tile_emu.profile.text import count, kib, percent, seconds
 
@@ -103,18 +104,51 @@ def explanation(base: Subject, other: Subject) -> list[str]:
     parts = superstep_rows([base, other]) or layer_rows([base, other])
     moved = [(row.name, (row.values[1] or 0) - (row.values[0] or 0)) for row in parts]
     moved = sorted(((name, by) for name, by in moved if by), key=lambda part: -abs(part[1]))
-    lines += [f"{_signed(by)} in {name}" for name, by in moved[:5]]
+    lines += [f"{_signed(by)} in {name}{_reason(name, base, other)}" for name, by in moved[:5]]
     rest = sum(by for _, by in moved[5:])
     if rest:
         lines.append(f"{_signed(rest)} in {len(moved) - 5} other parts")
     return lines + [f"changed {text}" for text in _settings(base.document, other.document)]
 
 
+def version_note(subject: Subject, subjects: Sequence[Subject]) -> str:
+    """Which version wrote a report, where it recorded less than this one or others were written by other versions."""
+    differ = len({s.writer for s in subjects}) > 1
+    if subject.missing:
+        return f", written by {subject.writer}: without {', '.join(sorted(subject.missing))}"
+    return f", written by {subject.writer}" if differ and subject.writer else ""
+
+
 def _signed(value: float) -> str:
     return f"{round(value):+,}"
 
 
-_SETTINGS = ("kernel", "network", "chip", "dtype", "m", "k", "n", "pass", "batch", "seed", "timing_model")
+def _reason(step: str, base: Subject, other: Subject) -> str:
+    """What of a superstep's work changed on its busiest tile; empty when that is not known or did not change."""
+    kind, _, name = step.partition(" ")
+    if base.recording is None or other.recording is None or kind not in ("compute", "exchange"):
+        return ""
+    before, after = (_work(recording, kind, name) for recording in (base.recording, other.recording))
+    changed = [
+        f"{what} {before[what]:,} -> {after[what]:,}"
+        for what in before
+        if before[what] != after.get(what) and what in after
+    ]
+    return f" (busiest tile: {', '.join(changed)})" if changed else ""
+
+
+def _work(recording: Recording, kind: str, name: str) -> dict[str, int]:
+    """Work of the busiest tile in all phases of a name together."""
+    names = recording.compute_names if kind == "compute" else recording.exchange_names
+    phases = [i for i, found in enumerate(names) if found == name]
+    counters = {"worker turns": "turns", "launches": "launches", "MACs": "macs"}
+    if kind == "exchange":
+        counters = {"words received": "received", "words sent": "sent"}
+    known = {text: column for text, column in counters.items() if column not in recording.missing}
+    return {text: int(getattr(recording, column)[phases].sum(axis=0).max(initial=0)) for text, column in known.items()}
+
+
+_SETTINGS = ("kernel", "network", "chip", "dtype", "m", "k", "n", "pass", "batch", "seed", "timing_model", "version")
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tile_emu.profile.compare import Row, explanation, layer_rows, rows, superstep_rows
+from tile_emu.profile.compare import Row, explanation, layer_rows, rows, superstep_rows, version_note
 from tile_emu.profile.html import PARTS, part_key, pieces, plain_page, table
 from tile_emu.profile.subject import Subject
 from tile_emu.profile.text import count
@@ -19,9 +19,9 @@ _HUES = (212, 28, 152, 280, 340, 60, 190, 110)
 
 def comparison_page(subjects: Sequence[Subject]) -> str:
     """The page as text."""
+    named = (f"{s.name}: {s.title}{version_note(s, subjects)}" for s in subjects)
     titles = "".join(
-        f'<span><i style="background:{_colour(i)}"></i>{html.escape(f"{s.name}: {s.title}")}</span>'
-        for i, s in enumerate(subjects)
+        f'<span><i style="background:{_colour(i)}"></i>{html.escape(text)}</span>' for i, text in enumerate(named)
     )
     parts = [f'<div class="key">{titles}</div>', _rows("Figures", rows(subjects), subjects), _split(subjects)]
     parts += [_reasons(subjects), _curves(subjects)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.errors import UsageError
-from tile_emu.profile.network import title_of_network
+from tile_emu.profile.network import LAYERS, title_of_network
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.report import RECORDING, SUMMARY
 from tile_emu.profile.trace import title_of
@@ -20,11 +20,15 @@ from tile_emu.profile.trace import title_of
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """``name`` tells it from the others; ``recording`` None: only figures are known."""
+    """``name`` tells it from the others; ``recording`` None: only figures are known.
+
+    ``parts``: recordings of a network's layers, each with how many times the layer occurs.
+    """
 
     name: str
     document: Mapping[str, Any]
     recording: Recording | None = None
+    parts: tuple[tuple[Recording, int], ...] = ()
 
     @property
     def title(self) -> str:
@@ -45,14 +49,38 @@ class Subject:
         return {layer_name(layer, i): layer for i, layer in enumerate(listed)}
 
     @property
+    def recordings(self) -> tuple[tuple[Recording, int], ...]:
+        """All recordings there are, each with how many times it counts."""
+        return self.parts if self.recording is None else ((self.recording, 1),)
+
+    @property
     def utilisation(self) -> NDArray[np.float64] | None:
-        """Issue utilisation of every tile that is used, ascending; None without a recording."""
-        if self.recording is None or not self.recording.cycles:
+        """Issue utilisation of every tile that is used, ascending; None without a recording.
+
+        Of a network: over all of its layers that have a recording.
+        """
+        cycles = sum(times * recording.cycles for recording, times in self.recordings)
+        if not cycles:
             return None
-        chip = self.recording.chip
-        available = chip.worker_contexts * self.recording.cycles / chip.timing.worker_turn
-        turns = self.recording.turns.sum(axis=0)
+        chip = self.recordings[0][0].chip
+        turns = np.zeros(chip.tiles, np.int64)
+        for recording, times in self.recordings:
+            turns[: recording.tiles] += times * recording.turns.sum(axis=0)
+        available = chip.worker_contexts * cycles / chip.timing.worker_turn
         return np.sort(turns[turns > 0] / available)
+
+    @property
+    def writer(self) -> str:
+        """The version of tile-emu that wrote the report; empty when it does not say."""
+        if self.recordings:
+            return self.recordings[0][0].writer
+        version = self.document.get("version")
+        return f"tile-emu {version}" if version else ""
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Columns that the version which wrote the report did not record."""
+        return frozenset().union(*(recording.missing for recording, _ in self.recordings))
 
     @property
     def supersteps(self) -> dict[tuple[str, str], int]:
@@ -98,7 +126,21 @@ def load_subject(path: Path, name: str) -> Subject:
         raise UsageError(f"{file} is not a summary of tile-emu: it has no cycles")
     recorded = path / RECORDING
     recording = Recording.load(recorded) if path.is_dir() and recorded.is_file() else None
-    return Subject(name, document, recording)
+    return Subject(name, document, recording, _layers(path, document) if path.is_dir() else ())
+
+
+def _layers(folder: Path, document: Mapping[str, Any]) -> tuple[tuple[Recording, int], ...]:
+    """Recordings of the layers of a network's folder; equal layers share one."""
+    found: dict[str, Recording] = {}
+    parts = []
+    for layer in document.get("layers", ()):
+        source = str(layer.get("same_as", layer.get("layer")))
+        file = folder / LAYERS / source / RECORDING
+        if source not in found and file.is_file():
+            found[source] = Recording.load(file)
+        if source in found:
+            parts.append((found[source], int(layer.get("count", 1))))
+    return tuple(parts)
 
 
 def load_subjects(paths: Sequence[Path]) -> list[Subject]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kernels.check import Check
 from tile_emu import __version__
+from tile_emu.profile.estimate import exchange_widths
 from tile_emu.profile.summary import Summary
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run_document(
         },
         "plan": plain(result.plan),
         "plans": [_choice(rank, plan, plan == result.plan) for rank, plan in enumerate(result.plans, 1)],
+        "estimate": {"exchange_width": exchange_widths(result.recording)},
         "version": __version__,
     }
 

@@ -32,6 +32,16 @@ def counting(point: Point) -> dict[str, Any]:
     return figures(point)
 
 
+def estimated(point: Point) -> dict[str, Any]:
+    """Figures with an exchange of 4 cycles, estimates of 14 and 2 for half and twice the width, and a note."""
+    made = counting(point)
+    cycles = made["cycles"]
+    widths = {"0.5": {"exchange": 14, "cycles": cycles + 10}, "2": {"exchange": 2, "cycles": cycles - 2}}
+    use = {"issue": 0.5, "mac": 0.25}
+    more = {"seconds_on_chip": cycles / 1e9, "peak_share": 0.25, "utilisation": use}
+    return {**made, **more, "estimate": {"exchange_width": widths}}
+
+
 def slow(point: Point) -> dict[str, Any]:
     """Takes half a second, so that there is somebody to kill."""
     note(point)

@@ -47,6 +47,7 @@ def test_every_adjustable_figure_exists() -> None:
     [
         ("bow[clock=2]", "'clock' cannot be changed"),
         ("bow[timing.worker_turn=4]", "cannot be changed"),
+        ("bow[exchange.width=2]", "part of its instructions .* exchange_width=0.5,1,2"),
         ("bow[clock_hz]", "write the changed figures"),
         ("bow[clock_hz=fast]", "not a number"),
         ("bow[tiles=1473]", "has 1472 tiles"),
@@ -103,6 +104,7 @@ def test_grid_of_a_file(tmp_path: Path) -> None:
         ({"m": 1, "k": 1, "n": "x"}, "n = 'x'"),
         ({"m": 1, "k": 1, "n": True}, "n = True"),
         ({"m": 1, "k": 1, "n": 1, "colour": 3}, "no axis 'colour'"),
+        ({"m": 1, "k": 1, "n": 1, "exchange_width": 3}, "exchange_width = 3 is not possible: 0.5, 1, 2, 4, 8 are"),
         ({"kernel": "fft"}, "no kernel 'fft'"),
         ({"m": [], "k": 1, "n": 1}, "no points"),
         ({"m": 1, "k": 1, "n": 1, "seed": list(range(30_000))}, "more than 20,000"),
@@ -175,6 +177,20 @@ def test_processes_and_one_that_dies(notes: Path, tmp_path: Path) -> None:
     assert [r.document["cycles"] for r in results] == [10 * m + n for m in (1, 2, 3, 4) for n in (1, 2)]
     pids = {path.name.split("-")[2] for path in notes.iterdir()}
     assert str(os.getpid()) not in pids
+
+
+def test_other_widths_of_the_fabric_are_estimated_from_one_run(notes: Path, tmp_path: Path) -> None:
+    points = expand([{"m": [1, 2], "k": 1, "n": 1, "exchange_width": [0.5, 1, 2]}])
+    results = run_sweep(points, store=ResultCache(tmp_path / "store"), execute=sweep_tools.estimated)
+    assert executions(notes) == {"1-1": 1, "2-1": 1}
+    assert [r.document["cycles"] for r in results] == [21, 11, 9, 31, 21, 19]
+    assert [r.document.get("estimated", False) for r in results] == 2 * [True, False, True]
+    found = records([r.point.identity() for r in results], [r.document for r in results])
+    assert [record["exchange_width"] for record in found] == 2 * [0.5, 1, 2]
+    assert found[2]["tflops"] == pytest.approx(found[1]["tflops"] * 11 / 9)
+    assert found[2]["phases.exchange"] == 2 and found[2]["estimated"] and not found[1]["estimated"]
+    page = sweep_page(found, list(points[0].identity()))
+    assert page.count("<td>estimated</td>") == 4
 
 
 # --- a cluster ---

@@ -12,13 +12,17 @@ from typing import Any
 from tile_emu.chips import load_chip
 from tile_emu.chips.whatif import ADJUSTABLE
 from tile_emu.errors import UsageError
+from tile_emu.profile.estimate import WIDTHS
 
 MOST_POINTS = 20_000
+
+WIDTH = "exchange_width"  # in widths of the real fabric; others than 1 are estimated from the run at 1
 
 # Axes that every kernel has, with what stands for them when they are not given.
 COMMON: Mapping[str, Any] = {
     **{"dtype": "f16", "chip": "bow", "tiles": None, "plan_rank": 1},
     **{"pass": "fwd", "seed": 0, "bare": False},
+    WIDTH: 1,
 }
 REQUIRED = "required"  # stands where an axis must be given
 # Axes of each kernel's own. Any other kernel is a layer, NETWORK.LAYER.
@@ -56,6 +60,11 @@ class Point:
         axes = axes_of(self.kernel)
         told = [f"{axis}={value}" for axis, value in self.values if value != axes[axis]]
         return " ".join([self.kernel, *told])
+
+    @property
+    def emulated(self) -> Point:
+        """The point that is emulated for this one: the same at the real width of the fabric."""
+        return Point(self.kernel, tuple((axis, 1 if axis == WIDTH else value) for axis, value in self.values))
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, but the program itself."""
@@ -173,11 +182,14 @@ def _point(kernel: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> P
 def _checked(kernel: str, name: str, value: Any, default: Any) -> Any:
     if name in _TEXT:
         fits = isinstance(value, str)
+    elif name == WIDTH:
+        fits = value == 1 or value in WIDTHS
     elif isinstance(default, bool):
         fits = isinstance(value, bool)
     else:
         least = 0 if name in ("seed", "padding") else 1
         fits = (value is None and name in _OPTIONAL) or (type(value) is int and value >= least)
     if not fits:
-        raise UsageError(f"{kernel}: {name} = {value!r} is not possible")
+        widths = f": {', '.join(f'{width:g}' for width in sorted((1, *WIDTHS)))} are" if name == WIDTH else ""
+        raise UsageError(f"{kernel}: {name} = {value!r} is not possible{widths}")
     return value

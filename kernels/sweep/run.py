@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernels.networks.cache import ResultCache, package_fingerprint
-from kernels.sweep.grid import Point
+from kernels.sweep.grid import WIDTH, Point
 from tile_emu.errors import TileEmuError, UsageError
+from tile_emu.profile.estimate import at_width
 
 Document = dict[str, Any]
 Execute = Callable[[Point], Document]
@@ -43,15 +44,17 @@ def run_sweep(
     progress: Progress | None = None,
     execute: Execute | None = None,
 ) -> list[Result]:
-    """All points in their order. ``scheduler``: address of a Dask scheduler, in place of processes here.
+    """All points in their order; those of another exchange width are estimated from one run.
 
+    ``scheduler``: address of a Dask scheduler, in place of processes here.
     A point that the emulator refuses (too large, say) has an ``error``; such results are not kept in the store.
     ``execute`` replaces the emulation of a point (for tests; it must be a function of a module).
     Raises UsageError when the scheduler cannot be reached or its workers have other sources.
     """
-    keys = {point: store.key(point.identity()) for point in points}
-    found = {point: document for point in points if (document := store.get(keys[point])) is not None}
-    missing = [point for point in points if point not in found]
+    wanted = list(dict.fromkeys(point.emulated for point in points))
+    keys = {point: store.key(point.identity()) for point in wanted}
+    found = {point: document for point in wanted if (document := store.get(keys[point])) is not None}
+    missing = [point for point in wanted if point not in found]
     done: dict[Point, Document] = {}
     work = execute or execute_point
     source = _on_cluster(missing, keys, scheduler, work) if scheduler else _in_processes(missing, processes, work)
@@ -62,8 +65,9 @@ def run_sweep(
         if "error" not in document:
             store.put(keys[point], document)
         if progress is not None:
-            progress(f"{len(found) + len(done)} of {len(points)} points", len(done) / len(missing))
-    return [Result(point, found.get(point) or done[point], point in found) for point in points]
+            progress(f"{len(found) + len(done)} of {len(wanted)} points", len(done) / len(missing))
+    known = {**done, **found}
+    return [Result(p, at_width(known[p.emulated], p[WIDTH]), p.emulated in found) for p in points]
 
 
 def execute_point(point: Point) -> Document:

@@ -53,6 +53,11 @@ def split_name(name: str) -> tuple[str, dict[str, float]]:
 
 
 def _value(name: str, figure: str, text: str) -> float:
+    if figure == "exchange.width":
+        raise UsageError(
+            f"chip '{name}': the width of the fabric is part of its instructions and cannot be changed; `tile-emu "
+            "sweep --axis exchange_width=0.5,1,2` estimates other widths"
+        )
     if figure not in ADJUSTABLE:
         raise UsageError(f"chip '{name}': '{figure}' cannot be changed, these can: {', '.join(ADJUSTABLE)}")
     try:

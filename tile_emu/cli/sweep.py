@@ -79,7 +79,7 @@ def _print(found: Sequence[dict[str, Any]], names: Sequence[str], cached: int) -
         if record["error"] is not None:
             rows.append((name, "-", "-", "-", f"error: {record['error']}"))
             continue
-        check = "ok" if record["check.ok"] else "FAILED"
+        check = "estimate" if record["estimated"] else "ok" if record["check.ok"] else "FAILED"
         mac = record.get("utilisation.mac")
         figures = (count(record["cycles"]), f"{record['tflops']:.4g}", percent(mac) if mac is not None else "-")
         rows.append((name, *figures, check))

@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 # Columns after the axes, in this order; every other number of a document follows by its path.
 _FIRST = ("cycles", "seconds_on_chip", "tflops", "peak_share", "phases.compute", "phases.exchange", "phases.sync")
 # Not a result: how long this computer took, and what merely repeats an axis.
-_LEFT_OUT = ("emulation.", "check.max_limit", "check.rms_limit")
+_LEFT_OUT = ("emulation.", "estimate.", "check.max_limit", "check.rms_limit")
 FORMATS = (".csv", ".parquet")
 
 
@@ -37,7 +37,7 @@ def records(points: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str
         made.append(
             {name: point.get(name) for name in axes}
             | {name: found.get(name) for name in kept}
-            | {"check.ok": check.get("ok"), "error": error.get("message")}
+            | {"check.ok": check.get("ok"), "estimated": bool(document.get("estimated")), "error": error.get("message")}
         )
     return made
 
@@ -91,8 +91,9 @@ def sweep_page(found: Sequence[Record], axes: Sequence[str]) -> str:
     rows = []
     for record in found:
         figures = [write(record[key]) if record.get(key) is not None else "-" for _, key, write in _COLUMNS]
-        rows.append([*(_text(record[axis]) for axis in varied), *figures, record["error"] or ""])
-    head = [*varied, *(name for name, _, _ in _COLUMNS), "error"]
+        note = record["error"] or ("estimated" if record["estimated"] else "")
+        rows.append([*(_text(record[axis]) for axis in varied), *figures, note])
+    head = [*varied, *(name for name, _, _ in _COLUMNS), ""]
     numeric = range(len(varied), len(varied) + len(_COLUMNS))
     body = f"{_bars(found, varied)}<h2>Figures</h2>{table(head, rows, numeric=numeric)}"
     return plain_page(f"{len(found):,} points", common, body)

@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table report-sizes readme-reports bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
 	bench lint clean
 
 help: ## show the targets
@@ -66,6 +66,16 @@ isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling 
 resnet50-table: $(STAMP) ## run all layers of ResNet-50, BATCH pictures (1) on CHIP (bow), and print the table as Markdown
 	$(BIN)/tile-emu network resnet50 --batch $(or $(BATCH),1) --chip $(or $(CHIP),bow) --markdown
 
+report-sizes: $(STAMP) ## sizes and times of reports: a full-chip layer and the whole ResNet-50, as Markdown
+	$(BIN)/python benchmarks/report_sizes.py --jobs $(PROCESSES)
+
+readme-reports: $(STAMP) ## run the README's sequence run, report, compare in .reports/ and print what it prints
+	@mkdir -p .reports
+	$(BIN)/tile-emu run matmul --m 512 --k 512 --n 512 --report .reports/f16 > /dev/null
+	$(BIN)/tile-emu run matmul --m 512 --k 512 --n 512 --dtype f16f32 --report .reports/f16f32 > /dev/null
+	$(BIN)/tile-emu report .reports/f16
+	$(BIN)/tile-emu compare .reports/f16 .reports/f16f32 --fail-if 'cycles>+2%' || true
+
 validate-planner: $(STAMP) ## predicted against emulated cycles, all layers of ResNet-50 and BERT (known layers from the cache)
 	$(BIN)/python benchmarks/validation.py planner --processes $(PROCESSES)
 
@@ -95,5 +105,5 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/mypy
 
 clean: ## remove .venv and everything generated in the tree
-	rm -rf $(VENV) build dist .benchmarks .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .reports build dist .benchmarks .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

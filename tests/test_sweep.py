@@ -224,8 +224,8 @@ def cluster(notes: Path, tmp_path: Path) -> Iterator[tuple[str, list[subprocess.
             process.wait()
 
 
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 60
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds  # a first run compiles
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -333,6 +333,30 @@ def test_command_in_processes_gives_the_same(tmp_path: Path, capsys: pytest.Capt
     parts = ("phases.compute", "phases.exchange", "phases.sync")
     for record in results[0]:
         assert record["cycles"] == sum(record[part] for part in parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_command_interrupted_and_run_again(jobs: str, tmp_path: Path) -> None:
+    """Ctrl-C while points run: status 130, no file of results, what was done is kept and the rest run."""
+    store, out = tmp_path / "store", tmp_path / "r.csv"
+    sizes = ("--axis", "m=" + ",".join(str(64 + i) for i in range(16)), "--axis", "k=64", "--axis", "n=64")
+    arguments = ("sweep", *sizes, "--axis", "tiles=4", "--store", str(store), "--jobs", jobs, "-o", str(out))
+    command = [sys.executable, "-c", "import sys; from tile_emu.cli import main; sys.exit(main())", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or (store.is_dir() and any(store.glob("*.json"))), seconds=300)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130 and "Traceback" not in told and not out.exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in store.glob("*.json")}
+    assert 0 < len(kept) < 16
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0 and f"16 points, {len(kept)} of them known before" in again.stdout
+    assert len(out.read_text().splitlines()) == 17
+    assert all((store / name).stat().st_mtime_ns == time for name, time in kept.items())
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 
 # Keeps what canvases draw, from the last time that they were cleared.
 _WATCH = """(() => { window.drawn = {}; const p = CanvasRenderingContext2D.prototype;
-    for (const method of ["fillText", "fillRect", "moveTo", "lineTo"]) {
+    for (const method of ["fillText", "fillRect", "moveTo", "lineTo", "arc"]) {
       const own = p[method];
       p[method] = function (...given) {
         (window.drawn[this.canvas.id] ||= []).push({ method, given, colour: this.fillStyle });

@@ -140,6 +140,17 @@ class Oracle:
                 cells.append(f"{supervisor:,}")
         return cells
 
+    def exchanges(self) -> list[str]:
+        """Cells of the table of exchanges."""
+        r, cells = self.r, []
+        for phase, name in enumerate(r.exchange_names):
+            cycles = r.row_end[phase].max() - r.release[phase]
+            words = r.received[phase].sum()
+            cells += [f"{phase}: {name}", f"{cycles:,}", f"{words:,}", f"{words / cycles:,.1f}"]
+            for column in (r.received[phase], r.sent[phase]):
+                cells.append(f"{column.max():,} (tile {int(column.argmax())})")
+        return cells
+
     def memory(self) -> tuple[list[str], list[str], list[str]]:
         """Figures and captions of the memory cards, and cells of what is live at the peak."""
         sram, r = self.report.sram, self.r

@@ -60,9 +60,9 @@ def test_rows() -> None:
 @pytest.mark.nojit
 def test_advice() -> None:
     lines = network_advice(checked())
-    assert lines[0].endswith("second 75 %, first 25 %")
+    assert lines[0].endswith("second (3 times) 75 %, first 25 %")
     # 3 * 500 cycles at a quarter of the peak
-    assert "second, 1,125 (25 % MAC efficiency, most of its cycles in compute)" in lines[1]
+    assert "second (3 times), 1,125 (25 % MAC efficiency, most of its cycles in compute)" in lines[1]
 
 
 @pytest.mark.nojit

@@ -236,7 +236,7 @@ def test_memory_of_a_tile(page: Page) -> None:
     sram = REPORT.sram
     assert sram is not None
     page.choose("tile-number", TILE)
-    shown = dict(zip(page.texts("#map-parts td:first-child"), page.texts("#map-parts td:last-child")))
+    shown = dict(zip(page.texts("#map-parts dt"), page.texts("#map-parts dd")))
     sizes = sram.nbytes.reshape(-1, 3)[TILE]
     assert [shown[name] for name in "xyz"] == [f"{size:,}" for size in sizes]
     code = sram.code[TILE]

@@ -77,7 +77,8 @@ def overview(page: Page) -> None:
     page.expect("#advice li", ORACLE.advice())
     page.expect("#slowest td", ORACLE.slowest())
     text, cells = ORACLE.roofline()
-    page.expect("#roofline p", [text])
+    below = "MAC a cycle against MAC a byte; the lines are what each traffic allows, the dots this run."
+    page.expect("#roofline p", [text, below])
     page.expect("#roofline td", cells)
 
 
@@ -137,6 +138,7 @@ def code_and_exchange(page: Page) -> None:
     page.expect("#source div > span:last-child", [f"{('line', 'row')[first]} {i}" for i in range(40)])
     widths = page.run("[...document.querySelectorAll('#source .b i')].map((e) => parseFloat(e.style.width))")
     assert widths == pytest.approx(100 * own[first] / own[first].max(), abs=1e-3)
+    page.expect("#exchange-table td", ORACLE.exchanges())
     assert REPORT.traffic is not None
     words = REPORT.traffic.words.sum(axis=0)
     page.expect("#traffic-phase option", phases_of(R.exchange_names))
@@ -162,7 +164,8 @@ def memory(page: Page) -> None:
     here |= dict(zip("xyz", sizes[TILE].tolist()))
     used = sum(here.values())
     rows = [*sorted(here.items(), key=lambda part: -part[1]), ("free", 638_976 - used)]
-    page.expect("#map-parts td", [cell for name, size in rows for cell in (name, f"{size:,}")])
+    page.expect("#map-parts dt", [name for name, _ in rows])
+    page.expect("#map-parts dd", [f"{size:,}" for _, size in rows])
     page.expect("#map-info", [f"{used:,} of 638,976 B in use on tile {TILE}"])
     live = sram.live.astype(int) @ sizes.T + code.sum(axis=1)
     page.expect("#live-info", [f"at most {live.max():,} B live on a tile, {live[:, TILE].max():,} B on this one"])
@@ -283,6 +286,32 @@ def test_bands_are_percentiles(page: Page) -> None:
             start, end = (np.sort(times[phase])[quantile] for times in (ORACLE.start, ORACLE.end))
             scale = (width - 120) / ORACLE.cycles
             assert (left, left + wide) == pytest.approx((112 + start * scale, 112 + end * scale), abs=1)
+
+
+def test_roofline_is_drawn_to_its_scale(page: Page) -> None:
+    """Axes are logarithmic; every roof begins with its bytes a cycle and ends at the peak; dots are the run."""
+    ticks = texts(page, "roof-canvas")
+    rates = [(math.log10(number(text)), y) for text, x, y in ticks if x == 48]
+    (a, ya), (b, yb) = rates[0], rates[-1]
+    _, height = size(page, "roof-canvas")
+    across = [(math.log10(number(text)), x) for text, x, y in ticks if y == height - 24]
+    (c, xc), (d, xd) = across[0], across[-1]
+
+    def place_of(intensity: float, rate: float) -> list[float]:
+        x = xc + (xd - xc) * (math.log10(intensity) - c) / (d - c)
+        return [x, ya + (yb - ya) * (math.log10(rate) - a) / (b - a)]
+
+    chip = 1472 * ORACLE.cycles
+    reached = REPORT.document["utilisation"]["mac"] * 64
+    sizes = (float(R.bytes_loaded.sum() + R.bytes_stored.sum()), 4.0 * R.received.sum())
+    dots = [call["given"][:2] for call in page.drawn("roof-canvas", "arc")]
+    starts = [call["given"] for call in page.drawn("roof-canvas", "moveTo")][-2:]
+    ridges = [call["given"] for call in page.drawn("roof-canvas", "lineTo")][-4::2]
+    for dot, start, ridge, total, most in zip(dots, starts, ridges, sizes, (24, 8), strict=True):
+        assert dot == pytest.approx(place_of(reached * chip / total, reached), abs=0.5)
+        assert ridge == pytest.approx(place_of(64 / most, 64), abs=0.5)
+        slope = (ridge[1] - start[1]) / (yb - ya) * (b - a), (ridge[0] - start[0]) / (xd - xc) * (d - c)
+        assert slope[0] == pytest.approx(slope[1])
 
 
 def test_what_is_under_the_mouse(page: Page) -> None:

@@ -264,6 +264,19 @@ def test_cluster_that_loses_a_worker(
     assert all(r.cached for r in again)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_command_on_a_cluster(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two real points on two workers give what they give here."""
+    found = []
+    for place, more in (("there", ("--scheduler", cluster[0])), ("here", ())):
+        assert run(["sweep", *SMALL, "--store", str(tmp_path / place), "--json", *more]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1] and [record["m"] for record in found[0]] == [64, 65]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_no_scheduler_there(tmp_path: Path) -> None:
     pytest.importorskip("distributed")

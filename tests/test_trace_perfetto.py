@@ -86,22 +86,47 @@ def test_utilisation_counter_and_annotations() -> None:
     assert notes == {"worker turns": 30, "MACs": 1280}
 
 
-def test_runs_left_out_are_mentioned() -> None:
-    slices, _, packets = parsed(perfetto_trace(recording(), "test", max_runs=2))
-    assert [len(slices[f"tile 1 worker {w}"]) for w in (0, 5)] == [1, 1]
+def left_out(packets: Any) -> list[str]:
     names = [entry.name for p in packets for entry in p.interned_data.event_names]
-    assert any(name.startswith("1 later runs") for name in names)
+    return [name for name in names if "left out" in name]
+
+
+def test_runs_left_out_are_mentioned() -> None:
+    whole = perfetto_trace(recording(), "test")
+    slices, _, packets = parsed(perfetto_trace(recording(), "test", max_bytes=len(whole) - 70))
+    assert [len(slices[f"tile 1 worker {w}"]) for w in (0, 5)] == [1, 1]
+    assert left_out(packets) == ["1 later runs of workers are left out of this trace"]
+    assert left_out(parsed(whole)[2]) == []
+
+
+def test_tiles_left_out_are_mentioned_and_the_slowest_come_first() -> None:
+    """Of tiles 0, 1 and 2 the last one ends the longest compute phase; there is room for the phases and one tile."""
+    runs = np.array([[0, tile, 0, 6, 5] for tile in (0, 1, 2)], np.int64)
+    busy = small_recording().turns + np.array([0, 0, 1, 0])
+    made = dataclasses.replace(small_recording(), worker_runs=runs, turns=busy)
+    alone = len(perfetto_trace(dataclasses.replace(made, worker_runs=runs[:0]), "test"))
+    slices, _, packets = parsed(perfetto_trace(made, "test", max_bytes=alone + 1))
+    assert "tile 2" in slices and "tile 0" not in slices and len(slices["phases"]) == 6
+    assert left_out(packets) == [
+        "2 tiles are left out of this trace",
+        "3 later runs of workers are left out of this trace",
+    ]
 
 
 def test_a_full_trace_is_small() -> None:
-    """The largest trace that is ever written, a full chip with the most runs: under 20 MB."""
+    """The largest trace that is ever written, a full chip whose every tile was timed: under 20 MB."""
     chip = load_chip("bow")
-    blank = Recording.zeros(chip, chip.tiles, ("a", "b"), ("ab",), "test")
-    runs = np.zeros((300_000, 5), np.int64)
-    runs[:, 2] = np.arange(len(runs)) % 6
+    names = tuple(f"phase {i}" for i in range(60))
+    blank = Recording.zeros(chip, chip.tiles, names, names[1:], "test")
+    times = np.arange(59)[:, None] * 1000 + np.zeros((1, chip.tiles), np.int64)
+    runs = np.zeros((200_000, 5), np.int64)
+    runs[:, 1] = np.arange(len(runs)) % chip.tiles
     runs[:, 3] = 10**9 + np.arange(len(runs)) // 6 * 700
     runs[:, 4] = 100
-    assert len(perfetto_trace(dataclasses.replace(blank, worker_runs=runs), "full")) < 20e6
+    made = dataclasses.replace(
+        blank, worker_runs=runs, arrival=times + 500, release=times[:, 0] + 600, row_end=times + 900
+    )
+    assert 15e6 < len(perfetto_trace(made, "full")) < 20e6
 
 
 def test_encoding() -> None:

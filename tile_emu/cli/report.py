@@ -26,6 +26,7 @@ from tile_emu.profile.report import Report, is_network, read_summary
 from tile_emu.profile.text import count, kib, percent
 from tile_emu.profile.trace import title_of
 
+_TILES_SHOWN = 16
 _PLAIN_WIDTH = 140  # columns where there is no terminal to ask
 
 
@@ -95,6 +96,7 @@ def _parts(report: Report) -> Iterable[Any]:
     yield _slowest(slowest(report))
     yield from _roofline(report)
     yield from _memory(report)
+    yield from _timed(recording)
     line = plan_line(report)
     if line:
         yield f"\n[bold]plan[/]\n  {line}"
@@ -170,9 +172,22 @@ def _memory(report: Report) -> Iterable[str]:
     yield "  " + ", ".join(f"{name} {kib(part)}" for name, part in parts[:6])
 
 
+def _timed(recording: Recording) -> Iterable[str]:
+    """Of which tiles page and trace show when each worker ran."""
+    tiles = sorted({int(tile) for tile in recording.worker_runs[:, 1]})
+    if not tiles:
+        return
+    slow = [str(tile) for tile in recording.slow_tiles() if tile in tiles]
+    shown = ", ".join(map(str, tiles[:_TILES_SHOWN])) + (", ..." if len(tiles) > _TILES_SHOWN else "")
+    held = f"; {' and '.join(slow)} held the chip up" if slow else ""
+    yield f"\n[bold]workers timed[/] on {len(tiles)} tiles\n  {shown}{held}"
+
+
 def plan_line(report: Report) -> str:
     """Predicted and counted cycles in a line; empty without a prediction."""
     predicted = predicted_cycles(report.document.get("plan"))
     if not predicted:
         return ""
-    return f"predicted {count(predicted['total'])} cycles, counted {count(report.recording.cycles)}"
+    plans = report.document.get("plans") or ()
+    rank = next((f"plan {plan['rank']} of {len(plans)}: " for plan in plans if plan["chosen"]), "")
+    return f"{rank}predicted {count(predicted['total'])} cycles, counted {count(report.recording.cycles)}"

@@ -31,7 +31,9 @@ def layer_content(report: Report) -> dict[str, Any]:
         "parts": {
             "overview": _overview(report, steps),
             "codelets": _codelets(report),
+            "exchanges": _exchanges(report),
             "memory": _memory(report),
+            "peak": _live_at_peak(report),
             "plan": _plan(report, steps),
             "foot": _foot(report),
         },
@@ -102,7 +104,12 @@ def _roof(report: Report) -> str:
         rows.append((name, f"{rate:.2f} B/cycle", *allowed))
     text = f'<p class="soft">An average tile of the chip. The lowest roof is that of {html.escape(roof.limit)}.</p>'
     found = table(("", "reached", "intensity", "roof"), rows, numeric=(1, 2, 3))
-    return f'<div id="roofline"><h3>Roofline</h3>{text}{found}</div>'
+    drawn = '<canvas id="roof-canvas" style="height:210px" role="img" aria-label="roofline"></canvas>'
+    return (
+        f'<div id="roofline" class="two"><div><h3>Roofline</h3>{text}{found}</div><div>{drawn}'
+        '<p class="soft">MAC a cycle against MAC a byte; the lines are what each traffic allows, the dots this run.</p>'
+        "</div></div>"
+    )
 
 
 def _codelets(report: Report) -> str:
@@ -123,11 +130,26 @@ def _codelets(report: Report) -> str:
     return table(head, rows, numeric=(2, 3, 4), attributes=lambda i: ' data-codelet="yes"')
 
 
+def _exchanges(report: Report) -> str:
+    """A row for each exchange: how long, how much, and its busiest tiles."""
+    recording = report.recording
+    rows = []
+    for phase, name in enumerate(recording.exchange_names):
+        received, sent = recording.received[phase], recording.sent[phase]
+        most = [(int(words.argmax()), int(words.max())) for words in (received, sent)]
+        busiest = (f"{count(words)} (tile {tile})" if words else "-" for tile, words in most)
+        cycles, words = int(recording.exchange_cycles[phase]), int(received.sum())
+        rate = f"{words / cycles:,.1f}" if cycles else "-"
+        rows.append((f"{phase}: {name}", count(cycles), count(words), rate, *busiest))
+    head = ("exchange", "cycles", "words delivered", "words a cycle", "most received", "most sent")
+    return table(head, rows, numeric=range(1, 6)) if rows else ""
+
+
 def _memory(report: Report) -> str:
     if report.sram is None:
         return ""
     used, size = report.sram.used_bytes, report.sram.size
-    step, tile, most, parts = report.sram.peak()
+    step, tile, most, _ = report.sram.peak()
     names = (report.recording.compute_names, report.recording.exchange_names)[step % 2]
     where = f"{('compute', 'exchange')[step % 2]} '{names[step // 2] or 'before the first exchange'}'"
     entries = [
@@ -135,9 +157,15 @@ def _memory(report: Report) -> str:
         ("sram.mean_bytes", kib(used.mean()), "mean over the tiles of the program"),
         ("sram.live", kib(most), f"most live at once: tile {tile} in {where}"),
     ]
+    return cards(entries)
+
+
+def _live_at_peak(report: Report) -> str:
+    if report.sram is None:
+        return ""
+    *_, parts = report.sram.peak()
     rows = [(name, count(part)) for name, part in parts]
-    peak = f"<h3>What is live at that peak</h3>{table(('part', 'bytes'), rows, numeric=(1,))}"
-    return f'{cards(entries)}<div id="live-peak">{peak}</div>'
+    return f"<h3>What is live at the peak</h3>{table(('part', 'bytes'), rows, numeric=(1,))}"
 
 
 def _plan(report: Report, steps: Sequence[Stretch]) -> str:

@@ -66,20 +66,35 @@ def _row(layer: Document, total: int) -> tuple[str, ...]:
 
 
 def network_advice(document: Document) -> list[str]:
-    """The layers that take the most cycles, and the one that wastes the most, a line each."""
-    layers, total = ran(document), document["totals"]["cycles"]
-    if not layers or not total:
+    """The layers that take the most cycles, and those that waste the most, a line each; equal layers count together."""
+    groups, total = _alike(ran(document)), document["totals"]["cycles"]
+    if not groups or not total:
         return []
-    by_cycles = sorted(layers, key=lambda layer: -_cycles(layer))[:3]
-    names = ", ".join(f"{layer['layer']} {100 * _cycles(layer) / total:.0f} %" for layer in by_cycles)
+    spent = sorted(groups, key=lambda group: -sum(map(_cycles, group)))[:3]
+    names = ", ".join(f"{_name(group)} {100 * sum(map(_cycles, group)) / total:.0f} %" for group in spent)
     lines = [f"the layers that take the most cycles: {names}"]
-    worst = max(layers, key=_lost)
-    part = max(PARTS, key=lambda name: worst["phases"][name])
+    worst = max(groups, key=lambda group: sum(map(_lost, group)))
+    part = max(PARTS, key=lambda name: worst[0]["phases"][name])
     lines.append(
-        f"the most cycles beyond those of its multiplications at the peak: {worst['layer']}, {count(_lost(worst))} "
-        f"({100 * worst['utilisation']['mac']:.0f} % MAC efficiency, most of its cycles in {part})"
+        f"the most cycles beyond those of its multiplications at the peak: {_name(worst)}, "
+        f"{count(sum(map(_lost, worst)))} ({100 * worst[0]['utilisation']['mac']:.0f} % MAC efficiency, most of its "
+        f"cycles in {part})"
     )
     return lines
+
+
+def _alike(layers: Sequence[Document]) -> list[list[Document]]:
+    """Equal layers together, in the order of the first of each."""
+    groups: dict[str, list[Document]] = {}
+    for layer in layers:
+        groups.setdefault(str(layer.get("same_as", layer["layer"])), []).append(layer)
+    return list(groups.values())
+
+
+def _name(group: Sequence[Document]) -> str:
+    """The first layer of a group, and how often it occurs."""
+    times = sum(int(layer.get("count", 1)) for layer in group)
+    return str(group[0]["layer"]) + (f" ({times} times)" if times > 1 else "")
 
 
 def _cycles(layer: Document) -> int:

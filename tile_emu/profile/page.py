@@ -18,7 +18,7 @@ from tile_emu.profile.layercontent import layer_content
 from tile_emu.profile.report import Report
 
 _SCRIPTS = (
-    *("data.js", "draw.js", "timeline.js", "tiles.js", "code.js", "traffic.js", "memory.js"),
+    *("data.js", "draw.js", "roofline.js", "timeline.js", "tiles.js", "code.js", "traffic.js", "memory.js"),
     *("layer.js", "keys.js", "main.js"),
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips.topology import physical_ids
-from tile_emu.profile.analysis import stretches
+from tile_emu.profile.analysis import FABRIC_BYTES, SRAM_BYTES, roofline, stretches
 from tile_emu.profile.memory import CODE_PARTS
 from tile_emu.profile.recording import I64, Column, Recording, column_table
 from tile_emu.profile.report import Report
@@ -69,6 +69,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "stretches": [asdict(stretch) for stretch in stretches(report)],
         "counters": [_counter(name) for name in _COUNTERS if name not in recording.missing],
         "sampled": sorted({int(tile) for tile in recording.worker_runs[:, 1]}),
+        "roofline": _roofline(report),
         "slowTiles": recording.slow_tiles(),
         "firstTile": _first_tile(recording),
         "words": recording.words,
@@ -77,6 +78,16 @@ def page_data(report: Report) -> dict[str, Any]:
     for name, part in (("sram", _sram(report)), ("listing", _listing(report)), ("traffic", _traffic(report))):
         data[name] = part
     return data
+
+
+def _roofline(report: Report) -> dict[str, Any] | None:
+    """What the roofline is drawn from: MACs a cycle, and of each traffic its name, MACs a byte and bytes a cycle."""
+    roof = roofline(report)
+    if roof is None:
+        return None
+    traffics = (("SRAM", roof.macs_per_sram_byte, SRAM_BYTES), ("exchange", roof.macs_per_exchange_byte, FABRIC_BYTES))
+    known = [{"name": n, "intensity": i, "bytes": b} for n, i, b in traffics if i != float("inf")]
+    return {"reached": roof.macs_per_cycle, "peak": roof.peak, "traffics": known}
 
 
 def _first_tile(recording: Recording) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 from tile_emu.profile.protobuf import chunk, number
 from tile_emu.profile.recording import Recording
 
-# Slices of workers in a trace: some 10 MB. What is left out is said in the trace.
-MAX_RUNS = 200_000
+# Bytes of a trace, beyond which nothing but the phases is added. What is left out is said in the trace.
+MAX_BYTES = 19_000_000
 
 _PACKET = 1  # Trace.packet
 _TIMESTAMP, _SEQUENCE, _TRACK_EVENT, _INTERNED, _FLAGS, _DESCRIPTOR = 8, 10, 11, 12, 13, 60  # TracePacket
@@ -30,7 +30,8 @@ _PROCESS_UUID, _PHASES_UUID, _UTILISATION_UUID, _FIRST_TILE_UUID = 1, 2, 3, 16
 class _Writer:
     """Packets of one sequence, names interned when first used."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.out = bytearray()
         self._names: dict[str, int] = {}
         self._tail = number(_SEQUENCE, _SEQUENCE_ID)
@@ -49,6 +50,11 @@ class _Writer:
         """Declare the process that all tracks belong to: pid 1."""
         body = number(_UUID, _PROCESS_UUID) + number(_ORDERING, _EXPLICIT)
         self._packet(chunk(_DESCRIPTOR, body + chunk(_PROCESS, number(1, 1) + chunk(6, name))))
+
+    @property
+    def full(self) -> bool:
+        """Whether the trace has as many bytes as it may have."""
+        return len(self.out) >= self._most
 
     def slice(self, track: int, name: str, start: int, end: int, notes: Mapping[str, int] | None = None) -> None:
         """A stretch of a track, in cycles; none if it is empty."""
@@ -85,18 +91,30 @@ def _annotations(notes: Mapping[str, int]) -> bytes:
     return b"".join(chunk(_ANNOTATION, chunk(10, name) + number(4, value)) for name, value in notes.items())
 
 
-def perfetto_trace(recording: Recording, title: str, max_runs: int = MAX_RUNS) -> bytes:
-    """The trace of a recording, ``title`` the name of its process; at most ``max_runs`` runs of workers."""
-    writer = _Writer()
+def perfetto_trace(recording: Recording, title: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """The trace of a recording, ``title`` the name of its process.
+
+    From ``max_bytes`` on no more tiles are begun and no more runs of workers added; those that held the chip up and the
+    earlier runs come first.
+    """
+    writer = _Writer(max_bytes)
     writer.process(f"{title} (1 ns is 1 tile cycle)")
     writer.track(_PHASES_UUID, "phases", _PROCESS_UUID, 0)
     for kind, name, start, end in stretches(recording):
         writer.slice(_PHASES_UUID, f"{kind} {name}".strip(), start, end)
     _utilisation(writer, recording)
-    tiles = sorted({int(tile) for tile in recording.worker_runs[:, 1]})
-    for rank, tile in enumerate(tiles):
-        _tile(writer, recording, tile, rank)
-    _workers(writer, recording, tiles, max_runs)
+    timed = {int(tile) for tile in recording.worker_runs[:, 1]}
+    slow = [tile for tile in recording.slow_tiles() if tile in timed]
+    order = [*slow, *sorted(timed.difference(slow))]
+    ranks: dict[int, int] = {}
+    for tile in order:
+        if writer.full:
+            left = len(order) - len(ranks)
+            writer.instant(_PHASES_UUID, f"{left} tiles are left out of this trace", recording.cycles)
+            break
+        ranks[tile] = len(ranks)
+        _tile(writer, recording, tile, ranks[tile])
+    _workers(writer, recording, ranks)
     return bytes(writer.out)
 
 
@@ -150,15 +168,17 @@ def _tile(writer: _Writer, recording: Recording, tile: int, rank: int) -> None:
             writer.slice(uuid, f"exchange {recording.exchange_names[phase]}", released, left, words)
 
 
-def _workers(writer: _Writer, recording: Recording, tiles: list[int], max_runs: int) -> None:
+def _workers(writer: _Writer, recording: Recording, ranks: Mapping[int, int]) -> None:
+    """Runs of the workers of tiles, by the rank of each tile among the tracks."""
     turn = recording.chip.timing.worker_turn
     names = [f"run in {name}" for name in recording.compute_names]
-    for phase, tile, worker, start, turns in recording.worker_runs[:max_runs].tolist():
-        uuid = _tile_uuid(tiles.index(tile), worker)
-        writer.slice(uuid, names[phase], start, start + turn * turns)
-    dropped = len(recording.worker_runs) - max_runs
-    if dropped > 0:
-        writer.instant(_PHASES_UUID, f"{dropped} later runs of workers are left out of this trace", recording.cycles)
+    for done, (phase, tile, worker, start, turns) in enumerate(recording.worker_runs.tolist()):
+        if writer.full:
+            left = len(recording.worker_runs) - done
+            writer.instant(_PHASES_UUID, f"{left} later runs of workers are left out of this trace", recording.cycles)
+            return
+        if tile in ranks:
+            writer.slice(_tile_uuid(ranks[tile], worker), names[phase], start, start + turn * turns)
 
 
 def title_of(document: Mapping[str, Any]) -> str:

@@ -54,10 +54,10 @@ function cycleAxis(draw, x, first, last, left, right, y) {
   draw.stroke();
 }
 
-// Vertical axis with its lines.
-function valueAxis(draw, top, bottom, left, right, most, format = shortNumber) {
+// Vertical axis with its lines, at round numbers of `unit`.
+function valueAxis(draw, top, bottom, left, right, most, format = shortNumber, unit = 1) {
   if (!(most > 0)) return;
-  const step = niceStep(most, 4);
+  const step = unit * niceStep(most / unit, 4);
   draw.strokeStyle = css("line");
   draw.beginPath();
   for (let value = 0; value <= most * 1.0001; value += step) {

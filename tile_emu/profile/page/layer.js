@@ -23,6 +23,7 @@ class LayerView {
     byId("view").replaceChildren(view);
     this.report = report;
     this.selection = new Selection(report.firstTile, report.tiles);
+    this.roofline = new Roofline(report);
     this.timeline = new Timeline(report, this.selection);
     this.tiles = new Tiles(report, this.selection);
     this.source = new Source(report);
@@ -65,6 +66,7 @@ class LayerView {
   goTo(id) { byId(id).scrollIntoView(); }
 
   redraw() {
+    this.roofline.draw();
     this.timeline.draw();
     this.tiles.change();
     this.traffic.draw();

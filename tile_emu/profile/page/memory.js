@@ -61,11 +61,12 @@ class Memory {
     const rows = [...total].sort((a, b) => b[1] - a[1]);
     rows.push(["free", this.report.sram.size - used]);
     byId("map-parts").replaceChildren(...rows.map(([name, bytes]) => {
-      const row = document.createElement("tr");
-      row.append(document.createElement("td"), document.createElement("td"));
-      row.firstChild.textContent = name;
-      row.lastChild.textContent = number(bytes);
-      row.lastChild.className = "n";
+      const row = document.createElement("div"), mark = document.createElement("i");
+      const term = document.createElement("dt"), value = document.createElement("dd");
+      mark.style.background = name === "free" ? css("idle") : this.colour(this.now.find((block) => block.name === name));
+      term.append(mark, name);
+      value.textContent = number(bytes);
+      row.append(term, value);
       return row;
     }));
     byId("map-info").textContent = `${number(used)} of ${number(this.report.sram.size)} B in use on tile ${this.selection.tile}`;
@@ -91,7 +92,7 @@ class Memory {
       this.curves["this tile"].push(row[tile]);
     }
     const top = Math.max(...this.curves.most), left = 66, bottom = height - 24;
-    valueAxis(draw, 6, bottom, left, width - 6, top, kib);
+    valueAxis(draw, 6, bottom, left, width - 6, top, kib, 1024);
     const colours = { most: "exchange", mean: "sync", "this tile": "accent" };
     this.step = (width - 6 - left) / steps;
     Object.entries(this.curves).forEach(([name, values]) => {

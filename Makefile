@@ -55,9 +55,13 @@ EXCHANGES ?= 10000
 fuzz-exchange: $(STAMP) ## EXCHANGES (10,000) random copy sets against NumPy, and as many damaged rows
 	TILE_EMU_FUZZ_EXCHANGE=$(EXCHANGES) $(BIN)/python -m pytest -q tests/test_exchange_fuzz.py
 
+# Translated code as plain Python does what it does compiled, and needs a hundredth of the time to get there.
 TRANSLATED ?= 2000
-fuzz-translator: $(STAMP) ## TRANSLATED (2,000) random programs, translated code against oracle; each one is compiled
-	TILE_EMU_ENGINE=translator TILE_EMU_CACHE_DIR=$(VENV)/fuzz-cache $(BIN)/python -m tests.differential \
+fuzz-translator: $(STAMP) ## PROGRAMS random programs translated (and TRANSLATED, 2,000, compiled), faults everywhere
+	NUMBA_DISABLE_JIT=1 TILE_EMU_ENGINE=translator $(BIN)/python -m tests.differential \
+		--programs $(PROGRAMS) --processes $(PROCESSES) --seed $(SEED)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.differential.faults --flips 8 --seed $(SEED)
+	TILE_EMU_ENGINE=translator $(BIN)/python -m tests.differential \
 		--programs $(TRANSLATED) --processes $(PROCESSES) --seed $(SEED)
 
 isa-page: $(STAMP) ## generate docs/isa.md: all instruction forms and modelling choices

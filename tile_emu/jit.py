@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numba
 
 from tile_emu.cachedir import cache_directory as cache_directory
+from tile_emu.inlining import INLINED, EntryCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,19 +85,21 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _without_literals(dispatcher: Any) -> Any:
+def _without_literals(dispatcher: Any, compiled: Any = None) -> Any:
     """Have calls from compiled code share one version of a function whatever constants they pass.
 
     Numba otherwise compiles a version for every integer or boolean written in a call, a third of all versions here;
-    LLVM sees the constants anyway where a call is inlined.
+    LLVM sees the constants anyway where a call is inlined. ``compiled``: what they call instead of the dispatcher.
     """
-    template = dispatcher.get_call_template
+    compiled = compiled or dispatcher
+    template = compiled.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
         plain = tuple(numba.types.unliteral(arg) for arg in args)
         return template(plain, {name: numba.types.unliteral(arg) for name, arg in kws.items()})
 
     dispatcher.get_call_template = get_call_template
+    dispatcher.get_overload = compiled.get_overload
     return dispatcher
 
 
@@ -112,8 +115,9 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
         if DISABLED:
             return target
         if inline:
-            # Compiled only as part of a caller, which is what gets cached.
-            return _without_literals(numba.njit(forceinline=True, _nrt=False, **_FLAGS)(target))
+            # Compiled only as part of a caller, which is what gets cached; when Python calls it, once more.
+            flags = {"forceinline": True, "_nrt": False, **_FLAGS}
+            return _without_literals(numba.njit(**flags)(target), numba.njit(**flags, **INLINED)(target))
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
         # Numba hands a caller's flags down: said nothing, a function first called by an inline one is inlined as well.
         return _without_literals(numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target))
@@ -145,4 +149,4 @@ def native(function: F) -> Any:
     if DISABLED:
         return _Numbered(function)
     numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(function.__code__.co_filename)))  # type: ignore[attr-defined]
-    return numba.cfunc("int64(int64)", cache=True, _nrt=False, **_FLAGS)(function)
+    return numba.cfunc("int64(int64)", cache=True, _nrt=False, pipeline_class=EntryCompiler, **_FLAGS)(function)

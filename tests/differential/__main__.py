@@ -10,7 +10,7 @@ from collections import Counter
 
 from tests.differential.run import run_job, run_share
 
-SHARE = 2000
+SHARE = 500
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,13 +28,15 @@ def main() -> int:
     run_share(arguments.seed, 1)  # compile once, not in every process
     start = time.monotonic()
     total: Counter[str] = Counter()
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
         for done, outcome in enumerate(pool.imap_unordered(run_job, jobs), 1):
             total.update(programs=outcome.programs, faults=outcome.faults, disagree=len(outcome.reports))
+            total.update(translated=outcome.translated)
             print("\n".join(outcome.reports), end="\n" if outcome.reports else "", flush=True)
             if done % 10 == 0 or done == shares:
                 seconds = time.monotonic() - start
                 counts = f"{total['programs']:,} programs, {total['faults']:,} of them to a fault"
+                counts += f", {total['translated']:,} turns translated"
                 print(f"{counts}, {total['disagree']} disagree, {seconds:.0f} s", flush=True)
     return 1 if total["disagree"] else 0
 

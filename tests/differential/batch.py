@@ -16,7 +16,7 @@ from tests.naive.state import Supervisor
 from tests.naive.text import parse
 from tests.programs import SUPERVISOR, any_f16, any_f32, any_word, finite_f16, finite_f32
 from tile_emu.errors import TileFault
-from tile_emu.tile import Run, Tile
+from tile_emu.tile import Run, Tile, layout
 
 END = 0xE8000
 UPPER = {0: "fp_sts", 2: "fp_ctl", 8: "tas", 9: "nfmt", 10: "scl"}
@@ -92,12 +92,14 @@ class Batch:
         self.naive = NaiveTile(parse("\n".join(self.image.text)))
         self.clock = 0
         self.executed: set[str] = set()  # forms that both completed
+        self.translated = 0  # turns done by translated code
         self.faults = 0
         self.tile = self.new_tile()
         self.naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
 
     def new_tile(self) -> Tile:
         tile = Tile("ipu21", **self.options)
+        tile.arrays.count_words(len(self.image.words))
         tile.write(BASE, np.array(self.image.words, np.uint32))
         for low, high in WINDOWS:
             tile.write(low, np.frombuffer(self.rng.randbytes(high - low), np.uint8))
@@ -119,6 +121,7 @@ class Batch:
                 found.append(Mismatch(program, what))
                 self.naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
                 self.naive.cwei = self.tile.cwei.tolist()
+        self.translated += self.tile.arrays.units.turns
         return found
 
     # ---- one program -----------------------------------------------------------------------------------------
@@ -159,6 +162,8 @@ class Batch:
         worker = self.naive.workers[number]
         self.naive.cycle, expected, emulated = self.clock, None, None
         self.naive.executed.clear()
+        self.naive.issued.clear()
+        self.tile.arrays.counters[:, layout.EXECUTIONS :] = 0
         for other in self.naive.workers:
             other.live = False  # one may have stopped at a fault
         try:
@@ -179,10 +184,10 @@ class Batch:
             found = (run.turns[number], run.instructions, run.cycles)
             if found != counts:
                 return f"turns, instructions, cycles: emulator {found}, oracle {counts}"
-        return self.compare_worker(number) or self.compare_tile()
+        return self.compare_worker(number) or self.compare_executions() or self.compare_tile()
 
     def note_executed(self, fault: tuple[str, int] | None, pc: int) -> None:
-        addresses = set(self.naive.executed)
+        addresses = set(self.naive.executed) | set(self.naive.issued)
         if fault is not None:
             self.faults += 1
             if fault[0].startswith("PBRK"):
@@ -223,10 +228,12 @@ class Batch:
     def renew_tile(self) -> None:
         """A new tile with new data, its clock and the oracle's at 0."""
         naive = self.naive
+        self.translated += self.tile.arrays.units.turns
         self.tile, self.clock = self.new_tile(), 0
         naive.memory.data[:] = self.tile.read(BASE, np.uint8, END - BASE).tobytes()
         naive.supervisor, naive.cycle, naive.last_exit = Supervisor(), 0, -(2**32)
         naive.executed.clear()
+        naive.issued.clear()
 
     def compare_supervised(self, run: Run | None) -> str:
         """``run``: what it cost, None if it stopped at a fault, before which launched workers are not compared."""
@@ -236,7 +243,8 @@ class Batch:
             if (run.cycles, list(run.turns)) != counts:
                 return f"cycles, turns: emulator {run.cycles, run.turns}, oracle {counts}"
         workers = [self.compare_worker(number) for number in range(6)] if run is not None else []
-        return next(filter(None, [self.compare_supervisor(), *workers, self.compare_tile()]), "")
+        executions = self.compare_executions() if run is not None else ""
+        return next(filter(None, [self.compare_supervisor(), *workers, executions, self.compare_tile()]), "")
 
     # ---- comparison ------------------------------------------------------------------------------------------
 
@@ -262,6 +270,19 @@ class Batch:
         ]
         return next((d for d in (_difference(*pair) for pair in pairs) if d), "")
 
+    def compare_executions(self) -> str:
+        """How often each word was executed, as the emulator counts it: of workers, what differs from word to word."""
+        places = len(self.image.words) + 1
+        runs, _, issued = self.tile.arrays.counters[0, layout.EXECUTIONS :].reshape(-1, places).tolist()
+        expected_runs, expected_issued = [0] * places, [0] * places
+        for address, times in self.naive.executed.items():
+            end = address + 4 * len(self.image.forms.get(address, "1"))
+            expected_runs[_counted_at(address, places)] += times
+            expected_runs[_counted_at(end, places)] -= times
+        for address, times in self.naive.issued.items():
+            expected_issued[_counted_at(address, places)] += times
+        return _difference("runs", runs, expected_runs) or _difference("issued", issued, expected_issued)
+
     def compare_tile(self) -> str:
         memory = self.tile.arrays.memory[0]
         expected = np.frombuffer(self.naive.memory.data, np.uint8)
@@ -272,6 +293,12 @@ class Batch:
         if self.tile.cwei.tolist() != self.naive.cwei:
             return "weights"
         return ""
+
+
+def _counted_at(address: int, places: int) -> int:
+    """Place of an address among the counted words; the last one stands for all others."""
+    place = (address - BASE) // 4
+    return place if 0 <= place < places else places - 1
 
 
 def _place(fault: tuple[str, int] | None) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.differential.batch import Batch
 from tests.differential.programs import Composer
 from tests.differential.report import printed
+from tile_emu.tile.translate import units
 
 PER_IMAGE = 32
 MOST_REPORTS = 5
@@ -21,6 +25,7 @@ class Outcome:
 
     programs: int = 0
     faults: int = 0
+    translated: int = 0  # turns done by translated code
     executed: set[str] = field(default_factory=set)
     reports: list[str] = field(default_factory=list)
 
@@ -38,13 +43,21 @@ def run_share(seed: int, count: int, **options: Any) -> Outcome:
             outcome.reports.append(note + printed(mismatch, len(outcome.reports) < MOST_REPORTS, **options))
         outcome.programs += size
         outcome.faults += batch.faults
+        outcome.translated += batch.translated
         outcome.executed |= batch.executed
     return outcome
 
 
 def run_job(job: tuple[int, int]) -> Outcome:
-    """``run_share`` for a pool of processes, which cannot find functions of a ``__main__``."""
-    return run_share(*job)
+    """``run_share`` for a pool of processes, which cannot find functions of a ``__main__``.
+
+    Sources of translated programs go to a folder of the share's own: they are used once, and many.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(units, "_path", lambda key: Path(folder) / f"unit_{key}.py"),
+    ):
+        return run_share(*job)
 
 
 @functools.cache

@@ -58,7 +58,7 @@ def issue(tile: NaiveTile, sup: Supervisor) -> None:
         or memory.plain(sup, tile.memory, ins)
         or system(tile, sup, ins)
     )
-    tile.executed.add(sup.pc)
+    tile.issued[sup.pc] += 1
     tile.write(sup, effects)
     for index in {*effects.m, *conditional(ins)}:
         if index < 12:

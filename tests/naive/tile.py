@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,9 @@ class NaiveTile:
         self.cycle = 0
         self.last_exit = -(2**32)
         self._handler: dict[str, int] = {}  # mnemonic -> the one of ``handlers`` that knows it
-        self.executed: set[int] = set()  # addresses of completed instructions and bundles
+        # Completed instructions and bundles, by address: of workers, of the supervisor.
+        self.executed: Counter[int] = Counter()
+        self.issued: Counter[int] = Counter()
 
     def step_at(self, pc: int) -> Step:
         if pc % 4 or not BASE <= pc < REGION1 or pc not in self.program.steps:
@@ -108,7 +111,7 @@ class NaiveTile:
         for effects in results:
             self.write(worker, effects)
         worker.fp_sts |= flags
-        self.executed.add(step.address)
+        self.executed[step.address] += 1
         worker.busy = max(effects.turns for effects in results) - 1
         worker.turns += 1
         worker.instructions += len(results)

@@ -1,6 +1,6 @@
 """What translated code calls for each instruction or bundle: the interpreter's branches with operands as parameters.
 
-A bundle function works on a ``State`` whose register files are local arrays of the translated function. It is inlined
+A bundle function works on variables of the translated function, whose register files are local arrays. It is inlined
 there with constant operands, so LLVM folds away what the operands decide and keeps the registers in machine registers.
 The text of a branch is the interpreter's own (tile_emu.tile.branch); only its way out differs: a check that fails
 returns 1 before anything has changed.
@@ -9,6 +9,7 @@ returns 1 before anything has changed.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from tile_emu.isa.semantics import SEMANTICS, Shape
 from tile_emu.isa.table import Form, Operand
@@ -17,20 +18,43 @@ from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import group_of
 from tile_emu.tile.translate.amp_usual import USUAL
 
-_LOADS = (Shape.LOAD, Shape.LOAD_STEP, Shape.LOAD_DELTA, Shape.LOAD_TWO, Shape.PACE)
-
-# Names a branch uses, and where they are in the state.
-_FROM_STATE = (
-    "mem8", "mem16", "mem32", "mem64", "pages", "mrf", "arf", "arf64", "acc", "held", "trial", "marks", "csr", "own",
-    "weights16", "weights32", "ctl", "sram_base", "sram_size", "interleaved", "code_end", "code_low", "code_bytes",
-    "counters",
+MEMORY = (
+    Shape.LOAD, Shape.LOAD_STEP, Shape.LOAD_DELTA, Shape.LOAD_TWO, Shape.PACE, Shape.STORE, Shape.STORE_STEP,
+    Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP,
 )  # fmt: skip
 
-_HELD = """if t{n} >= 0:
-    if t{n} & HELD_WORD:
-        arf[t{n} & HELD_REGISTER] = uint32(w{n} & M32)
-    else:
-        arf64[t{n} >> 1] = w{n}"""
+# Variables of the translated function that a branch may use. Registers (mrf, arf, marks and, where kept, held and
+# trial) are arrays of its own; held: the accumulators, acc: their place in memory, trial: room for a copy; marks: flags
+# raised for FP_STS, turns beyond one an instruction.
+VARIABLES = (
+    "mem8", "mem16", "mem32", "mem64", "pages", "mrf", "arf", "arf64", "acc", "held", "trial", "marks", "csr", "own",
+    "weights16", "weights32", "ctl", "counters", "base",
+)  # fmt: skip
+_TIMED = ("pc", "cycle")
+
+
+class MemoryMap(NamedTuple):
+    """Addresses and sizes in bytes, ``interleaved`` and ``code_end`` as offsets, ``code_bytes`` of the unit."""
+
+    sram_base: int
+    sram_size: int
+    interleaved: int
+    code_end: int
+    code_bytes: int
+
+
+_HELD_WORD = "arf[t{n} & HELD_REGISTER] = uint32(w{n} & M32)"
+_HELD_PAIR = "arf64[t{n} >> 1] = w{n}"
+
+
+def _held(n: int, lines: list[str]) -> list[str]:
+    """Lines that write what a load held back in w0 or w1, if its lines do."""
+    targets = [line.split(" = ", 1)[1] for line in lines if line.lstrip().startswith(f"t{n} = ")]
+    if not targets:
+        return []
+    words = ["HELD_WORD" in target for target in targets]
+    assert all(words) == any(words)
+    return [f"if t{n} >= 0:", "    " + (_HELD_WORD if words[0] else _HELD_PAIR).format(n=n)]
 
 
 class TranslatedBranch(Branch):
@@ -64,7 +88,7 @@ class TranslatedBranch(Branch):
             return []
         return [
             f"if {offset} < code_end:",
-            f"    if holds_unit({offset}, code_low, code_bytes):",
+            f"    if holds_unit({offset}, base - sram_base, code_bytes):",
             "        return 1",
             f"    forget_page(pages, {offset})",
         ]
@@ -94,8 +118,12 @@ def sorted_fields(branch: Branch) -> list[str]:
 class BundleFunction:
     """One bundle function: of a pair of forms, of which one may be missing."""
 
-    def __init__(self, main: Form | None, aux: Form | None, checked: bool, usual: bool, keeps: bool) -> None:
+    def __init__(
+        self, main: Form | None, aux: Form | None, checked: bool, usual: bool, keeps: bool, where: MemoryMap
+    ) -> None:
         """``usual``: the aux half is an AMP instruction in mode E4. ``keeps``: accumulators live in ``held``."""
+        touches = main is not None and SEMANTICS[main.mnemonic].shape in MEMORY
+        checked = checked and touches
         self.main = None if main is None else TranslatedBranch(main, checked)
         self.aux = None if aux is None else TranslatedBranch(aux, checked)
         self._usual, self._keeps = usual, keeps
@@ -105,12 +133,19 @@ class BundleFunction:
             self.lines += self._main(self.main)
         aux_lines = [] if self.aux is None else self._aux(self.aux)
         self.lines += aux_lines
-        if main is not None and SEMANTICS[main.mnemonic].shape in _LOADS:
-            self.lines = ["t0 = t1 = -1", "w0 = w1 = 0", *self.lines]
-            self.lines += [line for n in (0, 1) for line in _HELD.format(n=n).splitlines()]
+        held = [_held(n, self.lines) for n in (0, 1)]
+        before = [line for n in (0, 1) if held[n] for line in (f"t{n} = -1", f"w{n} = 0")]
+        self.lines = [*before, *self.lines, *held[0], *held[1]]
         forms = [str(form.index) if form is not None else "" for form in (main, aux)]
-        self.name = f"bundle_{'_'.join(forms)}" + ("" if checked else "_safe") + ("_usual" if usual else "")
+        self.name = f"bundle_{'_'.join(forms)}" + ("_checked" if checked else "") + ("_usual" if usual else "")
         self.title = " ; ".join(form.mnemonic for form in (main, aux) if form is not None)
+        body = "\n".join(self.lines)
+        self._constants = [f"{name} = {value}" for name, value in where._asdict().items() if mentions(body, name)] + [
+            "draw = 0"
+        ] * mentions(body, "draw")
+        self.variables = [name for name in VARIABLES if mentions(body, name)]
+        self.timed = [name for name in _TIMED if mentions(body, name)]
+        self.may_leave = any("return 1" in line for line in self.lines)
 
     def _main(self, branch: TranslatedBranch) -> list[str]:
         lines = [line for text in branch.lines() for line in text.splitlines()]
@@ -165,16 +200,13 @@ class BundleFunction:
 
     def source(self) -> list[str]:
         """Lines of the function."""
-        body = "\n".join(self.lines)
-        names = [name for name in _FROM_STATE if _mentions(body, name)]
         return [
             "@bundle",
-            f"def {self.name}({', '.join(['state', 'pc', 'cycle', *self.fields()])}):",
+            f"def {self.name}({', '.join([*self.variables, *self.timed, *self.fields()])}):",
             f'    """{self.title}"""',
-            "    draw = 0",
-            *(f"    {name} = state.{name}" for name in names),
+            *(f"    {line}" for line in self._constants),
             *(f"    {line}" for line in self.lines),
-            "    return 0",
+            *["    return 0"] * self.may_leave,
         ]
 
 
@@ -196,9 +228,8 @@ class ControlFunction:
         )
         self._lines = [
             "@bundle",
-            f"def {self.name}(state, next_pc, {', '.join(sorted_fields(self.branch))}):",
+            f"def {self.name}(mrf, next_pc, {', '.join(sorted_fields(self.branch))}):",
             f'    """{form.mnemonic}"""',
-            "    mrf = state.mrf",
             f"    repeat_mask = {repeat_mask}",
             "    taken = repeat_count = ended = 0",
             *(f"    {line}" for line in lines),
@@ -210,5 +241,5 @@ class ControlFunction:
         return self._lines
 
 
-def _mentions(text: str, name: str) -> bool:
+def mentions(text: str, name: str) -> bool:
     return re.search(rf"\b{name}\b", text) is not None

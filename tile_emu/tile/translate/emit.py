@@ -15,9 +15,15 @@ import numpy as np
 from tile_emu.isa.semantics import SEMANTICS, Shape
 from tile_emu.isa.table import Form
 from tile_emu.tile import csrspace, layout
-from tile_emu.tile.opcodes import group_of
 from tile_emu.tile.translate.amp_usual import USUAL
-from tile_emu.tile.translate.bundles import BundleFunction, ControlFunction, sorted_fields
+from tile_emu.tile.translate.bundles import (
+    VARIABLES,
+    BundleFunction,
+    ControlFunction,
+    MemoryMap,
+    mentions,
+    sorted_fields,
+)
 from tile_emu.tile.translate.calls import CONTEXT_FIELDS, CONTEXT_RAN
 from tile_emu.tile.translate.flow import Block, Instruction, Unit
 from tile_emu.tile.translate.guard import Guard
@@ -40,8 +46,11 @@ class Segment:
         return len(self.instructions)
 
 
+IN_PC_OUT = 1  # an address is a multiple of 4
+
+
 class Place(NamedTuple):
-    """Where a unit can be left: the address in bytes from its base (-1: in pc_out), and how far into which segment."""
+    """Where a unit can be left: the address in bytes from its base, or IN_PC_OUT, and how far into which segment."""
 
     offset: int
     segment: int
@@ -74,7 +83,10 @@ class Emitter:
     def __init__(self, unit: Unit, chip: ChipFacts) -> None:
         self.unit = unit
         self.chip = chip
-        self.base = chip.sram[0] + unit.first_page * layout.PAGE_BYTES
+        base, size, interleaved, _, _, code_end = chip.sram
+        code_bytes = unit.pages * layout.PAGE_BYTES + 8  # a page is decoded with the first words of the next
+        self.map = MemoryMap(base, size, interleaved, code_end, code_bytes)
+        self.base = base + unit.first_page * layout.PAGE_BYTES
         self.block_of = {block.pc: block.index for block in unit.blocks}
         self.places: list[Place] = [Place(0, 0, 0)]  # number 0 is no place
         self.segments: list[Segment] = []
@@ -89,7 +101,7 @@ class Emitter:
     def _leave(self, pc: int, done: Segment | None = None) -> list[str]:
         """Leave before the instruction at an address, of whose segment ``done`` has been executed."""
         place = (done.number, done.turns) if done is not None else (0, 0)
-        self.places.append(Place(pc - self.base if pc >= 0 else -1, *place))
+        self.places.append(Place(pc - self.base if pc >= 0 else IN_PC_OUT, *place))
         return [f"where = {len(self.places) - 1}", "break"]
 
     # One instruction.
@@ -101,17 +113,17 @@ class Emitter:
     def _call(
         self, instruction: Instruction, main: Form | None, done: Segment, passes: int, checked: bool
     ) -> list[str]:
-        new = BundleFunction(main, instruction.aux, checked, _is_usual(instruction), self.keeps)
+        new = BundleFunction(main, instruction.aux, checked, _is_usual(instruction), self.keeps, self.map)
         function = self.functions.setdefault(new.name, new)
         assert isinstance(function, BundleFunction)
         turns = f"turns + marks[1] + {done.turns}" + (f" + done * {passes}" if passes else "")
-        status = self._touches_status(instruction)
-        special = instruction.aux is not None and group_of(instruction.aux) == "special"
-        timed = [f"base + {instruction.pc - self.base}", f"start + 6 * ({turns})"] if status or special else ["0", "0"]
-        arguments = ["state", *timed, *self._fields(instruction, function.fields())]
+        times = {"pc": f"base + {instruction.pc - self.base}", "cycle": f"start + 6 * ({turns})"}
+        timed = [times[name] for name in function.timed]
+        arguments = [*function.variables, *timed, *self._fields(instruction, function.fields())]
         text = f"{function.name}({', '.join(arguments)})"
+        status = self._touches_status(instruction)
         lines = [f"own[REPEAT_LEFT] = {'count - done' if passes else 0}"] if status else []
-        if not any("return 1" in line for line in function.lines):
+        if not function.may_leave:
             return [*lines, text]
         return [*lines, f"if {text} != 0:", *indented(self._leave(instruction.pc, done))]
 
@@ -160,7 +172,7 @@ class Emitter:
                 continue
             run, guard = self._guarded_run(instructions[position:])
             if guard:
-                lines += ["count = 1", *guard, "if not safe:", *indented(self._leave(instruction.pc, done))]
+                lines += [*guard, "if not safe:", *indented(self._leave(instruction.pc, done))]
             for one in run:
                 lines += self._bundle(one, done, 0, not guard)
                 done.instructions.append(one)
@@ -173,7 +185,7 @@ class Emitter:
         for end in range(1, len(instructions) + 1):
             if instructions[end - 1].shape is Shape.REPEAT:
                 break
-            guard = Guard(instructions[:end], loops=False)
+            guard = Guard(instructions[:end], self.map, loops=False)
             lines = guard.build()
             if lines is None:
                 break
@@ -200,7 +212,7 @@ class Emitter:
             names = sorted_fields(function.branch)
             field = f"s{instruction.target_field - layout.FIELD_MAIN_OPERANDS}"
             values = ["0" if name == field else value for name, value in zip(names, values, strict=True)]
-        return f"{function.name}({', '.join(['state', f'base + {instruction.next_pc - self.base}', *values])})"
+        return f"{function.name}({', '.join(['mrf', f'base + {instruction.next_pc - self.base}', *values])})"
 
     def _control(self, block: Block, instruction: Instruction, done: Segment) -> list[str]:
         """The last instruction of a block and the way to the next."""
@@ -254,7 +266,7 @@ class Emitter:
     # Repeat loops.
 
     def _repeat(self, repeat: Instruction, done: Segment) -> list[str]:
-        guard = Guard(repeat.body, loops=True).build()
+        guard = Guard(repeat.body, self.map, loops=True).build()
         lines = [*self._endless(repeat, done), f"count = {self._control_call(repeat)}"]
         if guard:
             leave = indented(indented(self._leave(repeat.pc, done)))
@@ -295,7 +307,7 @@ class Emitter:
             if self._loops_on_itself(block):
                 body = self._own_loop(block, body)
             blocks += [f"if block == {block.index}:", *indented(body)]
-        lines = [*self._prologue(), "while True:", *indented(blocks), *self._epilogue()]
+        lines = [*self._prologue("\n".join(blocks)), "while True:", *indented(blocks), *self._epilogue()]
         function = "@native\ndef translated(context_address):\n" + textwrap.indent("\n".join(lines), _INDENT)
         called = ["\n".join(self.functions[name].source()) for name in sorted(self.functions)]
         return "\n\n\n".join(["\n".join(self._header()), *called, function]) + "\n"
@@ -313,9 +325,9 @@ class Emitter:
         after = block.instructions[-1].end
         return lines + ["continue"] * (self.block_of.get(after, block.index + 1) <= block.index)
 
-    def _prologue(self) -> list[str]:
-        base, size, interleaved, _, _, code_end = self.chip.sram
-        code_bytes = self.unit.pages * layout.PAGE_BYTES + 8  # a page is decoded with the first words of the next
+    def _prologue(self, body: str) -> list[str]:
+        """Variables that ``body`` mentions. csr, own, acc and base are always there."""
+        size, code_end = self.map.sram_size, self.map.code_end
         lines = [
             f"context = view_i64(context_address, {CONTEXT_FIELDS})",
             "base = context[CONTEXT_BASE]",
@@ -325,28 +337,37 @@ class Emitter:
             f"csr = view_u32(context[CONTEXT_CSR], {csrspace.WORKER_CSRS})",
             "acc = view_f32(context[CONTEXT_ACC], 32)",
             "mrf, arf, marks = local_mrf(), local_arf(), local_marks()",
+            "arf64 = as_pairs(arf)",
             "ran = local_counts()",
-            "load_registers(mrf, arf, context[CONTEXT_MRF], context[CONTEXT_ARF])",
+            "load_registers(mrf, arf, arf64, context[CONTEXT_MRF], context[CONTEXT_ARF])",
             f"held, trial = {'local_accumulators(), local_accumulators()' if self.keeps else 'acc, acc'}",
             *(["copy_accumulators(held, acc)"] * self.keeps),
-            f"state = new_state(context, own, csr, acc, mrf, arf, marks, held, trial, {base}, {size}, {interleaved}, "
-            f"{code_end}, base - {base}, {code_bytes})",
-            f"sram_base, sram_size, interleaved, code_end = {base}, {size}, {interleaved}, {code_end}",
+        ]
+        wanted = {f"mem{8 * n}": f"point_u{8 * n}(context[CONTEXT_MEMORY], {size // n})" for n in (1, 2, 4, 8)}
+        wanted |= {
+            "pages": f"view_pages(context[CONTEXT_PAGES], {code_end // layout.PAGE_BYTES})",
+            "weights16": "view_f64(context[CONTEXT_WEIGHTS16], 256)",
+            "weights32": "view_f32(context[CONTEXT_WEIGHTS32], 128)",
+            "ctl": "int64(csr[W_FP_CTL])",
+        }
+        lines += [f"{name} = {wanted[name]}" for name in VARIABLES if name in wanted and mentions(body, name)]
+        return [
+            *lines,
+            "counters = view_i64(context[CONTEXT_COUNTERS], context[CONTEXT_COUNTERS_LENGTH])",
             "start = own[START_CYCLE]",
             "turns = own[TURNS]",
             "where = left = ended = count = done = 0",
             "pc_out = base",
         ]
-        return lines
 
     def _epilogue(self) -> list[str]:
         return [
             "offset = OFFSET_OF[where]",
-            "own[PC] = pc_out if offset < 0 else base + offset",
+            f"own[PC] = pc_out if offset == {IN_PC_OUT} else base + offset",
             "own[TURNS] = turns + marks[1] + TURNS_OF[where]",
             "own[REPEAT_LEFT] = left",
-            f"copy_counts(view_i64(context_address + {8 * CONTEXT_RAN}, {len(self.segments)}), ran)",
-            "count_executions(context, state.counters, base, sram_base, SEGMENT_FIRST, WORDS, SIZES, AMP, "
+            f"copy_counts(point_i64(context_address + {8 * CONTEXT_RAN}, {len(self.segments)}), ran)",
+            f"count_executions(context, counters, base, {self.map.sram_base}, SEGMENT_FIRST, WORDS, SIZES, AMP, "
             "SEGMENT_OF[where], TURNS_OF[where])",
             "csr[W_FP_STS] |= uint32(marks[0])",
             "store_registers(mrf, arf, context[CONTEXT_MRF], context[CONTEXT_ARF])",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tile_emu.isa.semantics import SEMANTICS, Shape
 from tile_emu.isa.table import Form, Operand
 from tile_emu.tile import layout
+from tile_emu.tile.translate.bundles import MemoryMap
 from tile_emu.tile.translate.flow import Instruction
 
 _MEMORY = (Shape.LOAD, Shape.LOAD_STEP, Shape.STORE, Shape.STORE_STEP, Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP)
@@ -56,8 +57,9 @@ def _sum(terms: Iterable[str]) -> str:
 class Guard:
     """Guard of a repeat body, or (``loops`` false, ``count`` 1) of straight code."""
 
-    def __init__(self, body: list[Instruction], loops: bool) -> None:
+    def __init__(self, body: list[Instruction], where: MemoryMap, loops: bool) -> None:
         self._body = body
+        self._map = where
         self._loops = loops
         self._stored = [_stored(instruction) for instruction in body]
         self._streams = _Streams()
@@ -142,8 +144,9 @@ class Guard:
         store = shape in (Shape.STORE, Shape.STORE_STEP, Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP)
         if not store and data.meaning.file == "a" and _register(instruction, data) >= layout.ARF_STORED:
             return []
-        names = {_register(instruction, o) for o in [base, *rest] if o.meaning.file == "m"}
-        step = ""
+        registers = [_register(instruction, o) for o in [base, *rest] if o.meaning.file == "m"]
+        names = set(registers)
+        step, fixed = "", 0
         if shape in (Shape.LOAD_STEP, Shape.STORE_STEP):
             start = f"(({_value(instruction, base)} + {_value(instruction, rest[0])}) & M32)"
             step = _step(instruction, rest[1], size)
@@ -152,48 +155,84 @@ class Guard:
             start, step = _value(instruction, base), _step(instruction, rest[0], size)
             moving = _register(instruction, base)
         else:
-            terms = [_value(instruction, base), *(_value(instruction, o) for o in rest[:-1])]
-            start = f"(({' + '.join(terms)} + {size} * {_value(instruction, rest[-1])}) & M32)"
+            start, fixed = self._unmoved(instruction, base, rest, size)
             moving = -1
         if any((names - {moving}) & stored for stored in self._stored):
             return None
         if moving >= 0 and self._changed_by_others({moving}, number):
             return None
         others = "_".join(str(name) for name in sorted(names - {moving}))
-        stream = f"s{number}" if moving < 0 else f"t{moving}_{others}"
+        stream = f"t{moving}_{others}"
+        if moving < 0:
+            stream = "_".join(["s", *map(str, registers), str(size)]) if fixed >= 0 else f"s{number}"
         self._streams.add(stream, start)
-        access = _Access(stream, self._streams.offset(stream), size, store)
+        offset = self._streams.offset(stream) if moving >= 0 else str(max(fixed, 0))
+        access = _Access(stream, offset, size, store)
         if step:
             self._streams.moved[stream].append(step)
         return [access]
 
+    def _unmoved(self, instruction: Instruction, base: Operand, rest: list[Operand], size: int) -> tuple[str, int]:
+        """Where an access that does not step starts, and what an immediate adds to that; -1 if there is none.
+
+        Beyond 32 bits an address wraps, without the immediate before it is added: a sum that would wrap fails the test.
+        """
+        *deltas, offset = rest
+        terms = [_value(instruction, o) for o in (base, *deltas)]
+        if not offset.meaning.is_register:
+            return f"(({' + '.join(terms)}) & M32)", size * _field(instruction, offset)
+        return f"(({' + '.join(terms)} + {size} * {_value(instruction, offset)}) & M32)", -1
+
     # Source.
 
     def _lines(self) -> list[str]:
-        streams = self._streams
-        if not any(streams.bundles):
+        if not any(self._streams.bundles):
             return []
-        lines = ["safe = True"]
-        for stream, start in streams.start.items():
-            accesses = [a for bundle in streams.bundles for a in bundle if a.stream == stream]
-            if not accesses:
-                continue
-            offsets = list(dict.fromkeys(a.offset for a in accesses))
-            size = accesses[0].size
-            ends = f"{_extreme('min', offsets)}, {_extreme('max', offsets)} + {size}"
-            lines += [
-                f"{stream} = {start}",
-                f"{stream}_step = {_sum(streams.moved[stream]) if self._loops else 0}",
-                f"{stream}_low, {stream}_high = reach({stream}, {stream}_step, count, {ends})",
-                f"safe = safe and in_memory({stream}, {stream}_low, {stream}_high, {size}, state)",
-            ]
-            if any(a.store for a in accesses):
-                lines.append(f"safe = safe and holds_no_code({stream}_low, {stream}_high, state)")
-        return lines + self._conflicts()
+        lines: list[str] = []
+        tests: list[str] = []
+        for stream, start in self._streams.start.items():
+            accesses = [a for bundle in self._streams.bundles for a in bundle if a.stream == stream]
+            if accesses:
+                lines += [f"{stream} = {start}", *self._reach(stream, accesses)]
+                tests += self._stream_tests(stream, accesses)
+        return [*lines, *self._conflicts(tests)]
 
-    def _conflicts(self) -> list[str]:
-        """Bundles with several accesses: in different elements for all passes."""
+    def _reach(self, stream: str, accesses: list[_Access]) -> list[str]:
+        """Lowest address and end of a stream's accesses in all passes."""
+        offsets = list(dict.fromkeys(a.offset for a in accesses))
+        low, high = _extreme("min", offsets), _extreme("max", offsets)
+        first, last = _plus(stream, low), _plus(stream, _sum([high, str(accesses[0].size)]))
+        step = _sum(self._streams.moved[stream]) if self._loops else "0"
+        if step.lstrip("-").isdigit():
+            way = f" + (count - 1) * {step}"
+            before, after = (way if int(step) < 0 else ""), (way if int(step) > 0 else "")
+            return [f"{stream}_low = {first}{before}", f"{stream}_high = {last}{after}"]
+        return [
+            f"{stream}_step = {step}",
+            f"{stream}_low, {stream}_high = reach({first}, {last}, {stream}_step, count)",
+        ]
+
+    def _stream_tests(self, stream: str, accesses: list[_Access]) -> list[str]:
+        """Aligned, within memory, and for stores clear of decoded code."""
+        base, size = self._map.sram_base, accesses[0].size
+        lowest = base + self._map.interleaved if size == 16 else base
+        tests = [f"({stream} & {size - 1} == 0)"] if size > 1 else []
+        tests += [f"({stream}_low >= {lowest})", f"({stream}_high <= {base + self._map.sram_size})"]
+        if any(a.store for a in accesses):
+            offsets = f"{stream}_low - {base}, {stream}_high - {base}"
+            code_end = self._map.code_end
+            tests.append(f"clear_of_code({offsets}, pages, {code_end})")
+        return tests
+
+    def _step_of(self, stream: str) -> str:
+        """What a stream moves by in a pass, as text."""
+        step = _sum(self._streams.moved[stream]) if self._loops else "0"
+        return step if step.lstrip("-").isdigit() else f"{stream}_step"
+
+    def _conflicts(self, tests: list[str]) -> list[str]:
+        """The whole test; bundles with several accesses: in different elements for all passes."""
         pairs: dict[tuple[str, str], list[str]] = {}
+        split = self._map.sram_base + self._map.interleaved
         for bundle in self._streams.bundles:
             for i, first in enumerate(bundle):
                 for second in bundle[i + 1 :]:
@@ -202,13 +241,17 @@ class Guard:
                         between = f"{a} - {b} + {int(first.offset) - int(second.offset)}"
                     else:
                         between = f"{a} - {b} + ({first.offset}) - ({second.offset})"
-                    test = f"alternating({between}, {a}_step, {b}_step, {a}_low, {b}_low, split)"
-                    pairs.setdefault((a, b), []).append(test)
-        lines = ["split = sram_base + interleaved"] if pairs else []
-        for (a, b), tests in pairs.items():
-            ranges = f"apart({a}_low, {a}_high, {b}_low, {b}_high, split)"
-            lines.append(f"safe = safe and ({ranges} or ({' and '.join(dict.fromkeys(tests))}))")
-        return lines
+                    steps = f"{self._step_of(a)}, {self._step_of(b)}"
+                    pairs.setdefault((a, b), []).append(f"alternating({between}, {steps}, {a}_low, {b}_low, {split})")
+        # & and |, not `and` and `or`: one block of code, which compiles much faster.
+        for (a, b), others in pairs.items():
+            ranges = f"apart({a}_low, {a}_high, {b}_low, {b}_high, {split})"
+            tests.append(f"({ranges} | {' & '.join(dict.fromkeys(others))})")
+        return [f"safe = {' & '.join(tests)}"]
+
+
+def _plus(text: str, number: str) -> str:
+    return text if number == "0" else f"{text} + {number}"
 
 
 _ZERO = (14, 15)  # main registers that read as 0

@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tile_emu.jit import DISABLED, jit
-from tile_emu.tile.csrspace import W_FP_CTL
 from tile_emu.tile.layout import ARF_SLOTS, EXECUTION_PARTS, EXECUTIONS, MRF_SLOTS, PAGE_SHIFT
 from tile_emu.tile.runs import count_run, run_place
 from tile_emu.tile.translate.calls import (
     CONTEXT_AMP,
-    CONTEXT_COUNTERS,
-    CONTEXT_COUNTERS_LENGTH,
-    CONTEXT_MEMORY,
-    CONTEXT_PAGES,
     CONTEXT_RAN,
-    CONTEXT_WEIGHTS16,
-    CONTEXT_WEIGHTS32,
     CONTEXT_WORDS,
 )
 
@@ -37,6 +30,7 @@ if DISABLED:
 
     view_u8, view_u16, view_u32, view_u64 = map(_plain_view, (np.uint8, np.uint16, np.uint32, np.uint64))
     view_i64, view_f32, view_f64 = map(_plain_view, (np.int64, np.float32, np.float64))
+    point_u8, point_u16, point_u32, point_u64, point_i64 = view_u8, view_u16, view_u32, view_u64, view_i64
 
     def view_pages(address: Any, count: Any) -> Any:
         """int32[2, count] over memory."""
@@ -106,10 +100,25 @@ else:
 
         return view
 
-    view_u8 = _define_view(types.uint8)
-    view_u16 = _define_view(types.uint16)
+    def _define_pointer(dtype: Any) -> Any:
+        """As a view, but without anything beside the address: a seventh of the code where it is handed on."""
+        pointer = types.CPointer(dtype)
+
+        @intrinsic
+        def point(typingctx: Any, address: Any, count: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return builder.inttoptr(args[0], context.get_value_type(pointer))
+
+            return pointer(types.int64, types.int64), codegen
+
+        return point
+
     view_u32 = _define_view(types.uint32)
-    view_u64 = _define_view(types.uint64)
+    point_u8 = _define_pointer(types.uint8)
+    point_u16 = _define_pointer(types.uint16)
+    point_u32 = _define_pointer(types.uint32)
+    point_u64 = _define_pointer(types.uint64)
+    point_i64 = _define_pointer(types.int64)
     view_i64 = _define_view(types.int64)
     view_f32 = _define_view(types.float32)
     view_f64 = _define_view(types.float64)
@@ -140,8 +149,8 @@ else:
         return _ACCUMULATORS(), codegen
 
     def _define_local(dtype: Any, count: int) -> Any:
-        """A function whose result is a zeroed array of the calling function's own."""
-        array_type = types.Array(dtype, 1, "C")
+        """A function whose result points to zeroed memory of the calling function's own."""
+        pointer = types.CPointer(dtype)
 
         @intrinsic
         def local(typingctx: Any) -> Any:
@@ -150,11 +159,10 @@ else:
                 storage = cgutils.alloca_once(builder, ir.ArrayType(element, count))
                 storage.align = 8
                 data = builder.bitcast(storage, element.as_pointer())
-                for position in range(count):
-                    builder.store(element(0), builder.gep(data, [_I64(position)]))
-                return _view(context, builder, array_type, data, (_I64(count),))
+                builder.store(ir.Constant(ir.ArrayType(element, count), None), storage)
+                return data
 
-            return array_type(), codegen
+            return pointer(), codegen
 
         return local
 
@@ -164,40 +172,53 @@ else:
     local_marks = _define_local(types.int64, 2)
 
     @intrinsic
-    def as_pairs(typingctx: Any, array: Any) -> Any:
-        """The int64 view of a uint32 array, without the detour over an address."""
-        array_type = types.Array(types.int64, 1, "C")
+    def as_pairs(typingctx: Any, pointer: Any) -> Any:
+        """A pointer to uint32 as one to int64."""
+        pairs = types.CPointer(types.int64)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, args[0]).data
-            data = builder.bitcast(data, _I64.as_pointer())
-            return _view(context, builder, array_type, data, (_I64(ARF_SLOTS // 2),))
+            return builder.bitcast(args[0], context.get_value_type(pairs))
 
-        return array_type(array), codegen
+        return pairs(pointer), codegen
 
-    def _define_copy(array_type: Any, piece: Any, pieces: int) -> Any:
+    def _define_pointer_copy(dtype: Any, piece: Any, pieces: int) -> Any:
+        pointer = types.CPointer(dtype)
+
         @intrinsic
         def copy(typingctx: Any, target: Any, source: Any) -> Any:
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                to, of = (context.make_array(array_type)(context, builder, a).data for a in args)
-                to, of = (builder.bitcast(pointer, piece.as_pointer()) for pointer in (to, of))
+                to, of = (builder.bitcast(a, piece.as_pointer()) for a in args)
                 for position in range(pieces):
                     value = builder.load(builder.gep(of, [_I64(position)]), align=4)
                     builder.store(value, builder.gep(to, [_I64(position)]), align=4)
                 return context.get_dummy_value()
 
-            return types.void(array_type, array_type), codegen
+            return types.void(pointer, pointer), codegen
 
         return copy
 
-    # target[:] = source, at constant positions: accumulators in vectors of eight, aux registers in pairs.
-    copy_accumulators = _define_copy(_ACCUMULATORS, ir.VectorType(ir.FloatType(), 8), 4)
-    copy_mrf = _define_copy(types.Array(types.uint32, 1, "C"), ir.IntType(32), MRF_SLOTS)
-    copy_arf = _define_copy(types.Array(types.uint32, 1, "C"), _I64, ARF_SLOTS // 2)
+    @intrinsic
+    def copy_accumulators(typingctx: Any, target: Any, source: Any) -> Any:
+        """target[:] = source, in vectors of eight."""
+        piece = ir.VectorType(ir.FloatType(), 8)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to, of = (context.make_array(_ACCUMULATORS)(context, builder, a).data for a in args)
+            to, of = (builder.bitcast(pointer, piece.as_pointer()) for pointer in (to, of))
+            for position in range(4):
+                value = builder.load(builder.gep(of, [_I64(position)]), align=4)
+                builder.store(value, builder.gep(to, [_I64(position)]), align=4)
+            return context.get_dummy_value()
+
+        return types.void(_ACCUMULATORS, _ACCUMULATORS), codegen
+
+    # target[:] = source, at constant positions: aux registers in pairs.
+    copy_mrf = _define_pointer_copy(types.uint32, ir.IntType(32), MRF_SLOTS)
+    copy_arf = _define_pointer_copy(types.uint32, _I64, ARF_SLOTS // 2)
 
     def counts_of(segments: int) -> Any:
         """Functions of a unit with so many segments: an array of zeroed counts, and a copy of such an array."""
-        return _define_local(types.int64, segments), _define_copy(types.Array(types.int64, 1, "C"), _I64, segments)
+        return _define_local(types.int64, segments), _define_pointer_copy(types.int64, _I64, segments)
 
 
 _bundles: dict[tuple[Any, ...], Any] = {}
@@ -215,80 +236,13 @@ def bundle(function: Any) -> Any:
     return _bundles[key]
 
 
-class State(NamedTuple):
-    """What bundle functions work on: memory, registers (mrf, arf, marks and, where kept, held and trial are arrays of
-    the translated function's own), status registers, weights, and the memory map.
-
-    held: the accumulators, acc: their place in memory, trial: room for a copy. marks: flags raised for FP_STS, turns
-    beyond one an instruction. code_low, code_bytes: offset and size of the unit's own code.
-    """
-
-    mem8: Any
-    mem16: Any
-    mem32: Any
-    mem64: Any
-    pages: Any
-    mrf: Any
-    arf: Any
-    arf64: Any
-    acc: Any
-    held: Any
-    trial: Any
-    marks: Any
-    csr: Any
-    own: Any
-    weights16: Any
-    weights32: Any
-    ctl: Any
-    sram_base: Any
-    sram_size: Any
-    interleaved: Any
-    code_end: Any
-    code_low: Any
-    code_bytes: Any
-    counters: Any
-
-
 @jit(inline=True)
-def new_state(context, own, csr, acc, mrf, arf, marks, held, trial, base, size, interleaved, code_end, low, code_bytes):
-    """The State of a call."""
-    memory = context[CONTEXT_MEMORY]
-    return State(
-        view_u8(memory, size),
-        view_u16(memory, size >> 1),
-        view_u32(memory, size >> 2),
-        view_u64(memory, size >> 3),
-        view_pages(context[CONTEXT_PAGES], code_end >> (PAGE_SHIFT + 2)),
-        mrf,
-        arf,
-        as_pairs(arf),
-        acc,
-        held,
-        trial,
-        marks,
-        csr,
-        own,
-        view_f64(context[CONTEXT_WEIGHTS16], 256),
-        view_f32(context[CONTEXT_WEIGHTS32], 128),
-        np.int64(csr[W_FP_CTL]),
-        base,
-        size,
-        interleaved,
-        code_end,
-        low,
-        code_bytes,
-        view_i64(context[CONTEXT_COUNTERS], context[CONTEXT_COUNTERS_LENGTH]),
-    )
-
-
-@jit(inline=True)
-def load_registers(mrf, arf, mrf_address, arf_address):
-    """Registers from memory; those that always read as 0 as constants."""
-    copy_mrf(mrf, view_u32(mrf_address, MRF_SLOTS))
-    copy_arf(arf, view_u32(arf_address, ARF_SLOTS))
+def load_registers(mrf, arf, pairs, mrf_address, arf_address):
+    """Registers from memory; those that always read as 0 as constants. pairs: int64 view of arf."""
+    copy_mrf(mrf, point_u32(mrf_address, MRF_SLOTS))
+    copy_arf(arf, point_u32(arf_address, ARF_SLOTS))
     mrf[14] = np.uint32(0)
     mrf[15] = np.uint32(0)
-    pairs = as_pairs(arf)
     pairs[4] = 0
     pairs[5] = 0
 
@@ -296,8 +250,8 @@ def load_registers(mrf, arf, mrf_address, arf_address):
 @jit(inline=True)
 def store_registers(mrf, arf, mrf_address, arf_address):
     """Registers to memory."""
-    copy_mrf(view_u32(mrf_address, MRF_SLOTS), mrf)
-    copy_arf(view_u32(arf_address, ARF_SLOTS), arf)
+    copy_mrf(point_u32(mrf_address, MRF_SLOTS), mrf)
+    copy_arf(point_u32(arf_address, ARF_SLOTS), arf)
 
 
 @jit(leaf=True)
@@ -345,25 +299,16 @@ def holds_unit(offset, code_low, code_bytes):
 
 
 @jit(inline=True)
-def reach(start, step, count, first, last):
-    """Lowest address and end of the accesses of ``count`` passes; the first touches start + first .. start + last."""
+def reach(first, last, step, count):
+    """Lowest address and end of the accesses of ``count`` passes; those of the first lie at first .. last - 1."""
     far = (count - 1) * step
-    return start + first + min(0, far), start + last + max(0, far)
+    return first + min(0, far), last + max(0, far)
 
 
 @jit(inline=True)
-def in_memory(start, low, high, size, state):
-    """Whether accesses of a size to low .. high - 1 are legal."""
-    base = state.sram_base
-    lowest = base + state.interleaved if size == 16 else base
-    return start & (size - 1) == 0 and low >= lowest and high <= base + state.sram_size
-
-
-@jit(inline=True)
-def holds_no_code(low, high, state):
-    """Whether stores to low .. high - 1 touch no decoded page."""
-    low_offset, high_offset = low - state.sram_base, high - state.sram_base
-    return low_offset >= state.code_end or _is_data(low_offset, high_offset, state.pages, state.code_end)
+def clear_of_code(low, high, pages, code_end):
+    """Whether stores to offsets low .. high - 1 touch no decoded page."""
+    return low >= code_end or _is_data(low, high, pages, code_end)
 
 
 @jit(leaf=True)
@@ -380,10 +325,10 @@ def _is_data(low, high, pages, code_end):
 def apart(low0, high0, low1, high1, split):
     """Whether two address ranges share no SRAM element: see same_element; high is exclusive."""
     shift = 14 if high0 <= split and high1 <= split else 15
-    return (high0 - 1) >> shift < low1 >> shift or (high1 - 1) >> shift < low0 >> shift
+    return ((high0 - 1) >> shift < low1 >> shift) | ((high1 - 1) >> shift < low0 >> shift)
 
 
 @jit(inline=True)
 def alternating(between, step0, step1, low0, low1, split):
     """Whether two streams in region 1, so far apart, differ in address bit 3, that is in the element, in every pass."""
-    return between & 15 == 8 and (step0 - step1) & 15 == 0 and low0 >= split and low1 >= split
+    return (between & 15 == 8) & ((step0 - step1) & 15 == 0) & (low0 >= split) & (low1 >= split)

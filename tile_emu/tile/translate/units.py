@@ -124,7 +124,7 @@ class Units:
         self.engine = known_engine(engine)
         self.rows = np.zeros((_CAPACITY, UNIT_FIELDS), np.int64)
         self.rows[0, UNIT_ADDRESS] = self.engine != "interpreter"
-        self._chip = chip
+        self.chip = chip
         self._count = 1
         self._found: dict[int, tuple[Unit, str]] = {}  # row -> unit and its key
         self._lock = threading.Lock()
@@ -179,7 +179,7 @@ class Units:
             new[UNIT_FIRST_PAGE], new[UNIT_PAGES] = (pc - arrays.chip.memory.base) // layout.PAGE_BYTES, 1
             new[UNIT_SLOTS] = slot
         else:
-            key = unit_key(unit, self._chip)
+            key = unit_key(unit, self.chip)
             self._found[row] = unit, key
             new[UNIT_BLOCK] = next(block.index for block in unit.blocks if block.pc == pc)
             new[UNIT_FIRST_PAGE], new[UNIT_PAGES] = unit.first_page, unit.pages
@@ -214,4 +214,4 @@ class Units:
     def _translate(self, row: int) -> None:
         unit, key = self._found[row]
         self.rows[row, UNIT_LIMIT] = _NEVER  # also where a tile traps and it is not used: nothing more to do
-        self.rows[row, UNIT_ADDRESS] = address_of_unit(unit, self._chip, key)
+        self.rows[row, UNIT_ADDRESS] = address_of_unit(unit, self.chip, key)

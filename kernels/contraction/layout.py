@@ -54,7 +54,7 @@ def take(axis: Axis, *index: I64) -> Axis:
     return Axis(axis.base[index], axis.y[index], axis.x[index])
 
 
-@jit
+@jit(leaf=True)
 def _fill(base: Any, y: Any, x: Any, group: Any, ibase: Any, iy: Any, ix: Any, view: Any, at: Any, out: Any) -> None:
     height, width, row_stride, column_stride, inner = view
     for unit in range(len(base)):

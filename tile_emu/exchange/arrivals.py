@@ -32,7 +32,7 @@ FINE, BACKWARDS, TWICE, NO_TILE, LANE, WIDTH, AT_ONCE, FORMAT, LEFT_ON, TOGETHER
 DEST, TO, WORDS, SOURCE, FROM, SENT_AT, STORED_AT, PER_EVENT = range(8)
 
 
-@jit
+@jit(leaf=True)
 def count_kinds(log, log_count, bounds):  # type: ignore[no-untyped-def]
     """Running totals of each kind per tile in bounds[5, tiles + 1]; returns an outcome."""
     for tile in range(log_count.size):
@@ -63,7 +63,7 @@ def separate(log, log_count, bounds, parts):  # type: ignore[no-untyped-def]
             at[kind] += 1
 
 
-@jit
+@jit(leaf=True)
 def check_together(log, log_count):  # type: ignore[no-untyped-def]
     """Of the settings of a tile only mux and pointer may be made at one event (exchange rules R1 and R18)."""
     alone = 1 << layout.MUXPAIR | 1 << layout.FORMAT
@@ -82,7 +82,7 @@ def check_together(log, log_count):  # type: ignore[no-untyped-def]
     return FINE, 0, np.int64(0), np.int64(0)
 
 
-@jit
+@jit(leaf=True)
 def check_sends(fabric, bounds, send):  # type: ignore[no-untyped-def]
     """No tile sends twice at once; a 64-bit message has its partner's lane for itself."""
     physical, logical, _to_store = fabric
@@ -100,7 +100,7 @@ def check_sends(fabric, bounds, send):  # type: ignore[no-untyped-def]
     return FINE, 0, np.int64(0), np.int64(0)
 
 
-@jit
+@jit(leaf=True)
 def _first_run(send, lo, hi, event):  # type: ignore[no-untyped-def]
     """First send run in lo..hi that ends after the event."""
     while lo < hi:
@@ -213,7 +213,7 @@ def _paired(arrival, n, d, partner, neutral, fabric, bounds, parts):  # type: ig
     return arrival, n, outcome
 
 
-@jit
+@jit(leaf=True)
 def _format_is(parts, lo, hi, first, last, value):  # type: ignore[no-untyped-def]
     """Whether the format is ``value`` at all events first..last."""
     setting = parts[_FORMATS]
@@ -229,7 +229,7 @@ def _format_is(parts, lo, hi, first, last, value):  # type: ignore[no-untyped-de
     return now == value
 
 
-@jit
+@jit(leaf=True)
 def _check_arrivals(arrival, n, d, fabric, bounds, parts):  # type: ignore[no-untyped-def]
     """Arrivals in order of their stores do not overlap, and each comes under its format."""
     physical = fabric[0]

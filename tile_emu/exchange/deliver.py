@@ -158,7 +158,7 @@ def _end(block, b):  # type: ignore[no-untyped-def]
     return block[6, b] + block[2, b] // block[7, b]
 
 
-@jit
+@jit(leaf=True)
 def _overlaps(tile, event, items, block, out):  # type: ignore[no-untyped-def]
     """Cycles per tile in which an item leaves and another is stored; runs are in order of tile and event."""
     b, blocks = 0, block.shape[1]

@@ -51,14 +51,14 @@ def mux_delay(source, destination):  # type: ignore[no-untyped-def]
     return 8 * h_s + t + 4 * x_s - 4 * x_d - q_d + 2 * rows + abs(signed_distance(source, destination)) - 31
 
 
-@jit
+@jit(leaf=True)
 def mux_delays(source, destination, out):  # type: ignore[no-untyped-def]
     """m for pairs of physical ids given as equally long arrays."""
     for i in range(source.size):
         out[i] = mux_delay(source[i], destination[i])
 
 
-@jit
+@jit(leaf=True)
 def direction_codes(source, destination, out):  # type: ignore[no-untyped-def]
     """Direction codes for pairs of physical ids given as equally long arrays."""
     for i in range(source.size):

@@ -65,7 +65,7 @@ def _words(key: I64, words: I64, event: I64, per_event: I64) -> tuple[I64, I64, 
     return key[owner] + 4 * inside, event[owner] + inside // per_event[owner], owner
 
 
-@jit
+@jit(leaf=True)
 def _copy(memory, pairs, base, block, first, last):  # type: ignore[no-untyped-def]
     """Copy blocks first..last, two words at a time where that is aligned."""
     for b in range(first, last):
@@ -101,7 +101,7 @@ def copy_in_order(memory: NDArray[np.uint8], base: int, block: I64) -> None:
     _in_order(memory.view(np.uint32), *places, sent_at, stored_at, by_read, by_write, value)
 
 
-@jit
+@jit(leaf=True)
 def _in_order(memory, s, at, d, to, sent_at, stored_at, by_read, by_write, value):  # type: ignore[no-untyped-def]
     done = 0
     for r in by_read:

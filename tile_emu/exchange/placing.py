@@ -23,6 +23,7 @@ NARROW = 0  # tail of a busy interval that ends with 32-bit items; else the dire
 _PAIR, _FORMAT, _MUX, _POINTER, _OPENING = 1, 2, 4, 8, 16
 _ALONE, _ORDINARY = _PAIR | _FORMAT, _MUX | _POINTER | _OPENING
 _NOWHERE = -1
+_TOO_LATE = 2
 
 
 @jit(inline=True)
@@ -40,7 +41,7 @@ def _first_at(high, base, count, t):  # type: ignore[no-untyped-def]
     return lo
 
 
-@jit
+@jit(leaf=True)
 def _free_from(low, high, base, count, t, events):  # type: ignore[no-untyped-def]
     """Earliest t' >= t at which ``events`` cycles are free."""
     i = _first_at(high, base, count, t)
@@ -50,7 +51,7 @@ def _free_from(low, high, base, count, t, events):  # type: ignore[no-untyped-de
     return t
 
 
-@jit
+@jit(leaf=True)
 def _occupy(low, high, base, count, t, end):  # type: ignore[no-untyped-def]
     """Mark [t, end) busy, joining touching intervals; returns the new number of intervals and which one it is in."""
     stop = base + count
@@ -74,7 +75,7 @@ def _occupy(low, high, base, count, t, end):  # type: ignore[no-untyped-def]
     return count + 1, i
 
 
-@jit
+@jit(leaf=True)
 def place(order, first, source, second, items, dest_start, dest_tile, delay, base, low, high, count, start):  # type: ignore[no-untyped-def]
     """First fit without regard to settings. Lists: lane of tile t at index t, its receiver at tiles + t.
 
@@ -108,7 +109,7 @@ def place(order, first, source, second, items, dest_start, dest_tile, delay, bas
 # --- with 64-bit items -----------------------------------------------------------------------------------------------
 
 
-@jit
+@jit(leaf=True)
 def _receiver_from(low, high, tail, base, count, t, n, code):  # type: ignore[no-untyped-def]
     """Earliest t' >= t at which a receiver can take n items, 64-bit ones if ``code`` is not NARROW."""
     lead = FORMAT_LEAD if code != NARROW else 0
@@ -125,7 +126,7 @@ def _receiver_from(low, high, tail, base, count, t, n, code):  # type: ignore[no
     return t
 
 
-@jit
+@jit(leaf=True)
 def _continued(low, high, tail, base, count, t, code):  # type: ignore[no-untyped-def]
     """Interval that a message of this kind taken from t on continues, or -1.
 
@@ -156,7 +157,7 @@ def _ordinary_fits(line, event, kind):  # type: ignore[no-untyped-def]
     return there & (there - 1) == 0 or event == 0 or line[event - 1] & _ALONE == 0
 
 
-@jit
+@jit(leaf=True)
 def _settings_fit(line, t, n, to_store, code, early, continuing, adjoining):  # type: ignore[no-untyped-def]
     """Whether a tile can make the settings for a message taken from t on; ``line``: its table of settings."""
     if not adjoining and not _ordinary_fits(line, t + to_store, _POINTER):
@@ -171,7 +172,7 @@ def _settings_fit(line, t, n, to_store, code, early, continuing, adjoining):  # 
     return (continuing or _alone_fits(line, begin, 0)) and _alone_fits(line, begin + n, 0)
 
 
-@jit
+@jit(leaf=True)
 def _set(line, t, n, to_store, code, early, before, adjoining):  # type: ignore[no-untyped-def]
     """Enter these settings; ``before``: end of the message that this one continues, or -1."""
     if not adjoining:
@@ -191,7 +192,48 @@ def _set(line, t, n, to_store, code, early, before, adjoining):  # type: ignore[
     line[begin + n] |= _FORMAT
 
 
-@jit
+@jit(inline=True)
+def _lanes_from(low, high, base, count, s, p, a, n, line):  # type: ignore[no-untyped-def]
+    """Earliest event from a on at which the lanes are free for n items and the sender can open the message."""
+    while True:
+        b = _free_from(low, high, base[s], count[s], a, n)
+        if p >= 0:
+            b = _free_from(low, high, base[p], count[p], b, n)
+        if b + 1 < line.size and (b > a or not _ordinary_fits(line, b, _OPENING)):
+            a = max(b, a + 1)
+        else:
+            return b
+
+
+@jit(inline=True)
+def _destination_at(t, n, j, dest, base, lists, settings):  # type: ignore[no-untyped-def]
+    """Whether destination j can take n items from t on: 1 or 0, or _TOO_LATE for the table of settings."""
+    tile, address, _delay, to_store, code, early, _nbytes = dest
+    low, high, count, tail, ends_at = lists
+    d = tile[j]
+    r = (base.size - 1) // 2 + d
+    if _receiver_from(low, high, tail, base[r], count[r], t, n, code[j]) > t:
+        return 0
+    if t + to_store[j] + n + 2 >= settings.shape[1]:
+        return _TOO_LATE
+    k = _continued(low, high, tail, base[r], count[r], t, code[j])
+    adjoining = k >= 0 and ends_at[k] == address[j]
+    return int(_settings_fit(settings[d], t, n, to_store[j], code[j], early[j], k >= 0, adjoining))
+
+
+@jit(leaf=True)
+def _destination_from(t, n, j, dest, base, lists, settings):  # type: ignore[no-untyped-def]
+    """Earliest t' > t at which destination j may be able to take n items, as far as that lies within the table."""
+    tile, code = dest[0], dest[4]
+    low, high, count, tail = lists[:4]
+    r = (base.size - 1) // 2 + tile[j]
+    t = _receiver_from(low, high, tail, base[r], count[r], t + 1, n, code[j])
+    while _destination_at(t, n, j, dest, base, lists, settings) == 0:
+        t = _receiver_from(low, high, tail, base[r], count[r], t + 1, n, code[j])
+    return t
+
+
+@jit(leaf=True)
 def place_paired(order, first, lanes, dest_start, dest, base, lists, settings, start):  # type: ignore[no-untyped-def]
     """First fit with settings, as :func:`place`; False if the tables of settings are too short.
 
@@ -200,51 +242,42 @@ def place_paired(order, first, lanes, dest_start, dest, base, lists, settings, s
     store in memory. ``settings`` uint8[tiles, events].
     """
     source, second, items = lanes
-    dest_tile, address, delay, to_store, code, early, _nbytes = dest
-    low, high, count, tail, ends_at = lists
-    tiles = (base.size - 1) // 2
+    low, high, count, _tail, _ends_at = lists
+    delay = dest[2]
     for o in range(order.size):
         i = order[o]
         s, n, p = source[i], items[i], second[i]
+        begin, fan = dest_start[i], dest_start[i + 1] - dest_start[i]
         a = np.int64(first[i])
-        fits = False
-        while not fits:
-            b = _free_from(low, high, base[s], count[s], a, n)
-            if p >= 0:
-                b = _free_from(low, high, base[p], count[p], b, n)
-            for j in range(dest_start[i], dest_start[i + 1]):
-                r = tiles + dest_tile[j]
-                x = _receiver_from(low, high, tail, base[r], count[r], b + delay[j], n, code[j])
-                b = max(b, x - delay[j])
-            if b > a:
-                a = b
-                continue
-            if a + 1 >= settings.shape[1]:
-                return False
-            fits = _ordinary_fits(settings[s], a, _OPENING)
-            settings[s, a] |= _OPENING
-            for j in range(dest_start[i], dest_start[i + 1]):
-                if not fits:
-                    break
-                d, t = dest_tile[j], a + delay[j]
-                if t + to_store[j] + n + 2 >= settings.shape[1]:
+        asked = fitting = 0  # destinations are asked in turn, until all of them fit one after another
+        while fitting < fan:
+            if fitting == 0:
+                a = _lanes_from(low, high, base, count, s, p, a, n, settings[s])
+                if a + 1 >= settings.shape[1]:
                     return False
-                k = _continued(low, high, tail, base[tiles + d], count[tiles + d], t, code[j])
-                adjoining = k >= 0 and ends_at[k] == address[j]
-                fits = _settings_fit(settings[d], t, n, to_store[j], code[j], early[j], k >= 0, adjoining)
-            if not fits:
-                settings[s, a] &= ~_OPENING
-                a += 1
+                settings[s, a] |= _OPENING
+            j = begin + asked
+            x = _destination_at(a + delay[j], n, j, dest, base, lists, settings)
+            if x == _TOO_LATE:
+                return False
+            if x:
+                fitting += 1
+                asked = asked + 1 if asked + 1 < fan else 0
+                continue
+            settings[s, a] &= ~_OPENING
+            fitting = 0
+            x = _destination_from(a + delay[j], n, j, dest, base, lists, settings)
+            a = max(a + 1, x - delay[j])
         start[i] = a
         count[s], _at = _occupy(low, high, base[s], count[s], a, a + n)
         if p >= 0:
             count[p], _at = _occupy(low, high, base[p], count[p], a, a + n)
         for j in range(dest_start[i], dest_start[i + 1]):
-            _receive(dest_tile[j], a + delay[j], n, j, dest, base, lists, settings)
+            _receive(dest[0][j], a + delay[j], n, j, dest, base, lists, settings)
     return True
 
 
-@jit
+@jit(leaf=True)
 def _receive(d, t, n, j, dest, base, lists, settings):  # type: ignore[no-untyped-def]
     """Enter destination j, taken from t on, into the lists and settings of its tile."""
     _tile, address, _delay, to_store, code, early, nbytes = dest

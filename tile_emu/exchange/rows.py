@@ -88,7 +88,7 @@ def _put(out, st, word, kind, n, item, sctl):  # type: ignore[no-untyped-def]
     st[_TIME] += n
 
 
-@jit
+@jit(leaf=True)
 def _delay(out, st, n):  # type: ignore[no-untyped-def]
     while n > 0:
         part = min(n, _MAX_DELAY)
@@ -102,7 +102,7 @@ def _put_off(out, st, n, item, sctl):  # type: ignore[no-untyped-def]
     _put(out, st, word, _K_OFF, n, item, sctl)
 
 
-@jit
+@jit(leaf=True)
 def _continue_send(out, st, n, item, sctl):  # type: ignore[no-untyped-def]
     while n > 0:
         part = min(n, _MAX_OFF)
@@ -127,7 +127,7 @@ def _stuck(st):  # type: ignore[no-untyped-def]
         st[_STUCK] = st[_TIME]
 
 
-@jit
+@jit(leaf=True)
 def _align(out, st, receive, neutral):  # type: ignore[no-untyped-def]
     """Bring the row to an even word by changing the last instruction (always one word if the row is at an odd one)."""
     if st[_POS] & 1 == 0:
@@ -153,7 +153,7 @@ def _align(out, st, receive, neutral):  # type: ignore[no-untyped-def]
         _put_off(out, st, 1, item + n - 1, sctl)
 
 
-@jit
+@jit(leaf=True)
 def _set_in_idle(out, st, receive, event, setting, value, neutral):  # type: ignore[no-untyped-def]
     """Wait until the event and make the setting there."""
     if setting == MUX | POINTER:
@@ -183,7 +183,7 @@ def _set_in_idle(out, st, receive, event, setting, value, neutral):  # type: ign
     _put(out, st, word, kind, n, 0, 0)
 
 
-@jit
+@jit(leaf=True)
 def _carried(st, receive, setting, value, neutral):  # type: ignore[no-untyped-def]
     """Selector and value for a sendpic that carries one setting."""
     event = st[_TIME]
@@ -198,7 +198,7 @@ def _carried(st, receive, setting, value, neutral):  # type: ignore[no-untyped-d
     return _SPIC_FORMAT, value
 
 
-@jit
+@jit(leaf=True)
 def _send_part(out, st, receive, n, item, sctl, opening, setting, value, neutral):  # type: ignore[no-untyped-def]
     """Send n items of which the first coincides with the setting (0: none)."""
     part = min(n, _MAX_SEND)
@@ -220,7 +220,7 @@ def _send_part(out, st, receive, n, item, sctl, opening, setting, value, neutral
     _continue_send(out, st, n - part, item + part, sctl)
 
 
-@jit
+@jit(leaf=True)
 def _emit_row(out, st, receive, sends, lo, hi, settings, count, last, neutral):  # type: ignore[no-untyped-def]
     """One tile's row: sends lo..hi of ``sends`` and its ``count`` settings, until event ``last``."""
     begin, items, item, sctl = sends

@@ -40,7 +40,7 @@ class Schedule:
     horizon: int
 
 
-@jit
+@jit(leaf=True)
 def _colour(member, dest_start, dest_tile, used, colour):  # type: ignore[no-untyped-def]
     """Lowest colour per group that none of its receivers has yet; ``member`` is one transfer of each group."""
     for g in range(member.size):
@@ -55,7 +55,7 @@ def _colour(member, dest_start, dest_tile, used, colour):  # type: ignore[no-unt
             used[dest_tile[j]] |= np.uint64(1) << np.uint64(c)
 
 
-@jit
+@jit(leaf=True)
 def _group_begin(order, member, words, dest_start, dest_tile, load, begin):  # type: ignore[no-untyped-def]
     """Words that the busiest receiver of each group gets from the groups before it in ``order``."""
     for g in order:

@@ -15,7 +15,7 @@ MUX, POINTER, PAIR, FORMAT = 1, 2, 4, 8  # kinds of settings; mux and pointer ma
 _PARTNER = 2  # bit of the physical id that tells the tiles of a pair apart
 
 
-@jit
+@jit(leaf=True)
 def _last_receive(sample, lo, hi, event):  # type: ignore[no-untyped-def]
     """Last receive in lo..hi that begins at or before the event; lo - 1 if none."""
     while lo < hi:
@@ -27,7 +27,7 @@ def _last_receive(sample, lo, hi, event):  # type: ignore[no-untyped-def]
     return lo - 1
 
 
-@jit
+@jit(leaf=True)
 def mux_at(receive, tile, event, neutral):  # type: ignore[no-untyped-def]
     """Mux value that the row of the tile has in force at an event."""
     bounds, sample, items, source, _address, code, _early, _to_store = receive
@@ -37,7 +37,7 @@ def mux_at(receive, tile, event, neutral):  # type: ignore[no-untyped-def]
     return np.int64(source[i])
 
 
-@jit
+@jit(leaf=True)
 def pointer_at(receive, tile, event):  # type: ignore[no-untyped-def]
     """Word address at which a word arriving at this event would be stored."""
     bounds, sample, items, _source, address, code, _early, to_store = receive
@@ -57,7 +57,7 @@ def _add(events, kinds, values, count, event, kind, value):  # type: ignore[no-u
     return count + 1
 
 
-@jit
+@jit(leaf=True)
 def _selectors(receive, tile, physical, neutral, events, kinds, values):  # type: ignore[no-untyped-def]
     """Settings of mux and paired mux; returns how many. Neutral wherever nothing of the same width follows at once."""
     bounds, sample, items, source, _address, code, early, _to_store = receive
@@ -81,7 +81,7 @@ def _selectors(receive, tile, physical, neutral, events, kinds, values):  # type
     return count
 
 
-@jit
+@jit(leaf=True)
 def _stores(receive, tile, events, kinds, values, count):  # type: ignore[no-untyped-def]
     """Settings of format, and of the pointer where it is not in place already; returns how many there are now."""
     bounds, sample, items, _source, address, code, _early, to_store = receive

@@ -149,7 +149,7 @@ def mixed(values: NDArray[Any]) -> NDArray[np.uint64]:
     return h ^ h >> np.uint64(31)
 
 
-@jit
+@jit(leaf=True)
 def _same_destinations(start, dest_tile, shift, i, k):  # type: ignore[no-untyped-def]
     if start[i + 1] - start[i] != start[k + 1] - start[k]:
         return False
@@ -160,7 +160,7 @@ def _same_destinations(start, dest_tile, shift, i, k):  # type: ignore[no-untype
     return True
 
 
-@jit
+@jit(leaf=True)
 def _join_flags(order, source, address, words, start, dest_tile, shift, joined):  # type: ignore[no-untyped-def]
     """Flag each transfer, in ``order``, that continues the one before it."""
     for o in range(1, order.size):

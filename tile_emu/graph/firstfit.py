@@ -22,7 +22,7 @@ def _element_start(number, base, split, element):  # type: ignore[no-untyped-def
     return split + (number - below) * 2 * element
 
 
-@jit
+@jit(leaf=True)
 def first_fit(sizes: Any, order: Any, lowest: Any, align: Any, conflict: Any, constants: Any, address: Any) -> None:
     """Place the blocks of each signature one after another, each as high as it can go.
 

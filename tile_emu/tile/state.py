@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +10,10 @@ from tile_emu.chips import Chip
 from tile_emu.exchange.log import COLUMNS
 from tile_emu.tile import layout
 from tile_emu.tile.csrspace import S_INCOMING_MUX, S_TILE_ID, SUPERVISOR_CSRS, W_WSR, WORKER_CSRS, slot_tables
-from tile_emu.tile.decode import decode_page, decode_tables
 from tile_emu.tile.engine import interpreter
 from tile_emu.tile.inspection import Inspection
 from tile_emu.tile.layout import Status
+from tile_emu.tile.pages import DecodePool
 from tile_emu.tile.sram import allocate_sram
 from tile_emu.tile.translate.emit import ChipFacts
 from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
@@ -25,41 +23,6 @@ from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
 ENDLESS_LIMIT = 1 << 30
 LOG_CAPACITY = 256
 _UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
-
-
-class DecodePool:
-    """Decoded pages, shared by all tiles that hold the same words at the same place (any address)."""
-
-    def __init__(self, architecture: str) -> None:
-        self.tables = decode_tables(architecture)
-        self.rows = np.zeros(0, np.int32)
-        self._used = 0
-        self._slot_of: dict[tuple[int, bytes], int] = {}
-
-    @property
-    def page_fields(self) -> int:
-        return layout.PAGE_WORDS * layout.DECODED_FIELDS
-
-    def slot(self, mode: int, words: NDArray[np.uint32], page: int) -> int:
-        """Pool slot of page ``page`` of a tile's region-0 words, decoding it if its content is new."""
-        first = page * layout.PAGE_WORDS
-        key = (mode, words[first : first + layout.PAGE_WORDS + 1].tobytes())
-        found = self._slot_of.get(key)
-        if found is None:
-            found = self.reserve(1)
-            decode_page(self.tables, mode, words, first, self.rows, found)
-            self._slot_of[key] = found
-        return found
-
-    def reserve(self, pages: int) -> int:
-        """First of ``pages`` new slots; grows the pool by doubling."""
-        first = self._used
-        self._used += pages
-        if self._used * self.page_fields > len(self.rows):
-            grown = np.zeros(max(2 * len(self.rows), self._used * self.page_fields, 64 * self.page_fields), np.int32)
-            grown[: len(self.rows)] = self.rows
-            self.rows = grown
-        return first
 
 
 class TileArrays:
@@ -76,7 +39,6 @@ class TileArrays:
         self.chip = chip
         self.tiles = tiles
         self.pool = DecodePool(chip.architecture)
-        self._lock = threading.Lock()
         self.executable = chip.memory.interleaved_base - chip.memory.base
         page_count = self.executable // layout.PAGE_BYTES
         self.memory = allocate_sram(tiles, chip.memory.size)
@@ -137,19 +99,21 @@ class TileArrays:
         grown[:, : self.log.shape[1]] = self.log
         self.log = grown
 
-    def decode_missing(self, tile: int) -> None:
-        """Decode the page at which a context of the tile stopped with Status.DECODE. Safe from several threads."""
-        context = int(self.sup[tile, layout.STOPPED_CONTEXT])
-        offset = int(self.progress[tile, context, layout.PC]) - self.chip.memory.base
-        self.page_slot(tile, offset // layout.PAGE_BYTES, mode=1 if context == layout.SUPERVISOR else 0)
+    def decode_missing(self, tiles: NDArray[np.int64]) -> None:
+        """Decode the pages at which contexts of some tiles stopped with Status.DECODE. Safe from several threads."""
+        contexts = self.sup[tiles, layout.STOPPED_CONTEXT]
+        offsets = self.progress[tiles, contexts, layout.PC] - self.chip.memory.base
+        self._decode(tiles, (contexts == layout.SUPERVISOR).astype(np.int64), offsets // layout.PAGE_BYTES)
 
     def page_slot(self, tile: int, page: int, mode: int = 0) -> int:
         """Pool slot of a tile's page, which is decoded if it has not been. Safe from several threads."""
         if self.pages[tile, mode, page] < 0:
-            words = self.memory[tile, : self.executable].view(np.uint32)
-            with self._lock:
-                self.pages[tile, mode, page] = self.pool.slot(mode, words, page)
+            self._decode(*(np.array([number], np.int64) for number in (tile, mode, page)))
         return int(self.pages[tile, mode, page])
+
+    def _decode(self, tiles: NDArray[np.int64], modes: NDArray[np.int64], pages: NDArray[np.int64]) -> None:
+        words = self.memory.view(np.uint32)[:, : self.executable // 4]
+        self.pool.fill(self.pages, words, tiles, modes, pages)
 
 
 def _timing(chip: Chip) -> tuple[int, ...]:
@@ -208,8 +172,9 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
                 *views,
             )
         statuses[todo] = found
-        for tile in tiles[todo[found == Status.DECODE]]:
-            arrays.decode_missing(int(tile))
+        missing = tiles[todo[found == Status.DECODE]]
+        if len(missing):
+            arrays.decode_missing(missing)
         for tile in tiles[todo[found == Status.TRANSLATE]]:
             arrays.units.consider(arrays, int(tile))
         todo = todo[(found == Status.DECODE) | (found == Status.TRANSLATE)]

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 def run_document(
     head: Mapping[str, Any], summary: Summary, check: Check, wall_s: float, result: ContractionResult
 ) -> dict[str, Any]:
-    """``head`` (what was run), then figures, check, the emulation's own figures, the plan, the best plans."""
+    """``head`` (what was run), then figures, check, the emulation's own figures, the plan, the best plans.
+
+    Of a checked machine also ``findings``.
+    """
+    findings = {} if result.findings is None else {"findings": result.findings.to_dict()}
     return {
         **head,
         **summary.to_dict(),
@@ -45,6 +49,7 @@ def run_document(
         "plan": plain(result.plan),
         "plans": [_choice(rank, plan, plan == result.plan) for rank, plan in enumerate(result.plans, 1)],
         "estimate": {"exchange_width": exchange_widths(result.recording)},
+        **findings,
         "version": __version__,
     }
 

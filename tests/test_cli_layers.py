@@ -105,6 +105,28 @@ def test_layers_that_do_not_fit_are_reported(capsys: pytest.CaptureFixture[str])
     assert "1 of 2 layers right" in out
 
 
+@pytest.mark.parametrize("name", ["convolution", "layer", "network"])
+def test_checked_machine(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is found in what the kernels do; weights that never come to the tiles are."""
+    small = ("--channels", 64, "--outputs", 32, "--height", 8, "--tiles", 8)
+    command = {
+        "convolution": words("run", "convolution", *small, "--check"),
+        "layer": words("run", "bert-base.pooler", "--tiles", 24, "--check"),
+        "network": words("network", "bert-base", "--tiles", 24, "--layers", "pooler", "--check"),
+    }[name]
+    assert run(command) == 0
+    assert "check: nothing found" in capsys.readouterr().out
+    assert run([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document.get("layers", [document])[0]["findings"] == {"total": 0, "listed": []}
+    monkeypatch.setattr("kernels.contraction.builder.gather", lambda *_: None)
+    assert run([*command, *["--fresh"] * (name == "network")]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"check: \d+ found", out)
+    if name == "network":
+        assert "`tile-emu run bert-base.pooler --check` shows them" in out
+
+
 def test_list_of_layers(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words("network", "resnet50", "--list", "--layers", "conv3_2b")) == 0
     assert "1 x 128 x 28 x 28 -> 128, 3 x 3" in capsys.readouterr().out

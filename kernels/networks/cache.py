@@ -1,7 +1,7 @@
 """Results of layers kept on disk, found by everything they depend on.
 
 The key is a hash of what was run (shape, pass, dtype, chip, seed) and of every source file that can change a result:
-codelets, planner, kernels, machine, chip files. Nothing is ever out of date; what no key asks for any more is garbage.
+codelets, planner, kernels, machine, chip files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tile_emu.cachedir import cache_directory
+from tile_emu.kept import keep_bounded, used
 from tile_emu.profile.atomic import replacing
 
 _SUFFIXES = frozenset({".py", ".S", ".inc", ".h", ".hpp", ".csv", ".toml"})
@@ -52,6 +53,7 @@ class ResultCache:
             found = json.loads(self._path(key).read_text())
         except (OSError, ValueError):
             return None
+        used(self._path(key))
         return found if isinstance(found, dict) else None
 
     def put(self, key: str, document: Mapping[str, Any]) -> None:
@@ -60,6 +62,7 @@ class ResultCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._path(key)) as file:
                 file.write(json.dumps(document).encode())
+            keep_bounded(self._folder, "results")
         except OSError:
             return
 

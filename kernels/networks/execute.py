@@ -101,7 +101,7 @@ def emulate(
     timed: TileChoice = SAMPLE,
 ) -> tuple[ContractionResult, Checker]:
     """The kernel of a job alone: its result, and what checks it (told whether the operands have random signs)."""
-    options = {"threads": threads, "progress": progress, "timed": timed}
+    options = {"threads": threads, "progress": progress, "timed": timed, "check": job.check}
     if isinstance(job.layer, ConvolutionLayer):
         return _convolution(job, job.layer, operands, options)
     return _product(job, job.layer, operands, options)

@@ -23,6 +23,7 @@ class Job:
     bare: bool = False
     tiles: int | None = None  # how many may be used; None: all
     plan_rank: int = 1  # 1: the cheapest plan
+    check: bool = False  # the machine looks for errors that the hardware lets pass
 
     def __post_init__(self) -> None:
         if self.direction not in PASSES:
@@ -50,6 +51,7 @@ class Job:
             "seed": self.seed,
             "tiles": self.tiles,
             "plan_rank": self.plan_rank,
+            "check": self.check,
         }
 
     def shape(self) -> dict[str, Any]:

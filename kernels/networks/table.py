@@ -144,6 +144,12 @@ def footnotes(documents: Sequence[Document], summed: Mapping[str, Any], emulatio
     for document in documents:
         if "error" in document:
             lines.append(f"{document['layer']}: {document['error']['message']}")
+        elif document.get("findings", {"total": 0})["total"]:
+            where = f"`tile-emu run {document['network']}.{document['layer']} --check`"
+            lines.append(f"{document['layer']}: check: {document['findings']['total']} found; {where} shows them")
+    checked = [document for document in documents if "findings" in document]
+    if checked and not any(document["findings"]["total"] for document in checked):
+        lines.append(f"check: nothing found in {len(checked)} layers")
     return [*lines, LEGEND]
 
 

@@ -17,6 +17,7 @@ from kernels.contraction.problem import Shape
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from tile_emu.cachedir import cache_directory
 from tile_emu.chips import Chip
+from tile_emu.kept import keep_bounded, used
 from tile_emu.profile.atomic import replacing
 
 _KERNELS = Path(__file__).resolve().parent.parent
@@ -42,8 +43,10 @@ def _path(shape: Shape, chip: Chip, limits: tuple[int, ...]) -> Path:
 def kept_plans(shape: Shape, chip: Chip, limits: tuple[int, ...]) -> list[ContractionPlan] | None:
     """The plans kept for a shape under the given limits, or None."""
     try:
-        found = json.loads(_path(shape, chip, limits).read_text())
-        return [_plan(shape, fields) for fields in found]
+        path = _path(shape, chip, limits)
+        plans = [_plan(shape, fields) for fields in json.loads(path.read_text())]
+        used(path)
+        return plans
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -63,5 +66,6 @@ def keep_plans(shape: Shape, chip: Chip, limits: tuple[int, ...], plans: list[Co
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(json.dumps(documents).encode())
+        keep_bounded(path.parent, "plans")
     except OSError:
         return

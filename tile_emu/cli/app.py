@@ -9,6 +9,10 @@ import typer
 
 from tile_emu.cli.app_convolution import convolution
 from tile_emu.cli.app_layers import (
+    Check,
+    DumpTranslated,
+    Engine,
+    Json,
     LayerGroup,
     PlanRank,
     Report,
@@ -29,18 +33,12 @@ app.add_typer(run_app, name="run")
 plan_app = typer.Typer(cls=LayerGroup, help="Show the best plans of a problem with predicted cycles.", **_SETTINGS)
 app.add_typer(plan_app, name="plan")
 add_layer_commands(app, run_app, plan_app)
+cache_app = typer.Typer(help="Show or delete what is kept on disk: compiled code, plans, results.", **_SETTINGS)
+app.add_typer(cache_app, name="cache")
 run_app.command()(convolution)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Check = Annotated[
-    bool, typer.Option("--check", help="Look for errors the hardware lets pass: memory never written, races, ...")
-]
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
 Define = Annotated[list[str] | None, typer.Option("-D", "--define", help="Preprocessor definition NAME or NAME=VALUE.")]
-Engine = Annotated[
-    str | None, typer.Option(help="interpreter, translator or auto: how workers run; results and cycles are the same.")
-]
-DumpTranslated = Annotated[Path | None, typer.Option(help="Folder for a copy of the translated code that ran.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="File to write.")]
 
 
@@ -322,3 +320,21 @@ def warmup() -> None:
     from tile_emu.cli.warm import warm_up
 
     warm_up()
+
+
+@cache_app.command("list")
+def cache_list(as_json: Json = False) -> None:
+    """How much is kept of each kind, and where."""
+    from tile_emu.cli.cache import print_kept
+
+    print_kept(as_json)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    kinds: Annotated[list[str] | None, typer.Argument(help="results, plans, compiled; all without it.")] = None,
+) -> None:
+    """Delete what is kept; it is made again when it is needed (compiling takes a minute or two)."""
+    from tile_emu.cli.cache import clear_kept
+
+    clear_kept(kinds or [])

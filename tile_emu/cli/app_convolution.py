@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from tile_emu.cli.app_layers import (
+    Check,
     ChipName,
     Dtype,
+    DumpTranslated,
+    Engine,
     Json,
     Pass,
     PlanRank,
@@ -52,20 +55,26 @@ def convolution(
     report_tiles: ReportTiles = None,
     report_parquet: ReportParquet = False,
     plan_rank: PlanRank = 1,
+    check: Check = False,
+    engine: Engine = None,
+    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """One pass of a 2-D convolution over all tiles, checked against float64.
 
-    Exit status: 0 when the check passes, 1 when it does not or the run fails, 2 for a usage error.
+    Exit status: 0 when the check passes, 1 when it does not, --check finds something or the run fails, 2 for a usage
+    error.
     """
     from tile_emu.cli.convolution import Options, run_convolution
+    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
+    choose_engine(engine, dump_translated)
     files = {"x": x, "w": w, "dout": dout}
     sizes = (batch, channels, height, height if width is None else width, outputs)
     options = Options(
         sizes, kernel, stride, padding, dilation, groups, layout, direction, bias, relu, dtype, chip,
         {name: path for name, path in files.items() if path is not None}, out, seed, tiles, threads,
-        ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank,
+        ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank, check,
     )  # fmt: skip
     raise typer.Exit(0 if run_convolution(options) else 1)

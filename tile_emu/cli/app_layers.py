@@ -42,6 +42,13 @@ ReportParquet = Annotated[
     bool, typer.Option("--report-parquet", help="Write the report's counters as recording.parquet too.")
 ]
 PlanRank = Annotated[int, typer.Option(help="2 takes the second cheapest plan of `tile-emu plan`, and so on.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Look for errors the hardware lets pass: memory never written, races, ...")
+]
+Engine = Annotated[
+    str | None, typer.Option(help="interpreter, translator or auto: how workers run; results and cycles are the same.")
+]
+DumpTranslated = Annotated[Path | None, typer.Option(help="Folder for a copy of the translated code that ran.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -70,18 +77,24 @@ def layer(
     report_tiles: ReportTiles = None,
     report_parquet: ReportParquet = False,
     plan_rank: PlanRank = 1,
+    check: Check = False,
+    engine: Engine = None,
+    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """One pass of a network's layer, checked against float64: `tile-emu run resnet50.conv3_2b --batch 4`.
 
     Networks: resnet50 (v1.5), resnet50-v1, bert-base, bert-large, minilm-l6; `tile-emu network NAME --list` shows
-    their layers.
+    their layers. Exit status: 0 when the check passes, 1 when it does not, --check finds something or the run fails, 2
+    for a usage error.
     """
     from tile_emu.cli.layer import Choice, LayerOptions, run_layer
+    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
+    choose_engine(engine, dump_translated)
     wanted = ReportRequest.of(report, report_tiles, report_parquet)
-    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, plan_rank)
+    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, plan_rank, check)
     options = LayerOptions(tuple(inputs or ()), weights, encoder_layer, out, threads, wanted, as_json)
     passed = run_layer(name, choice, options)
     raise typer.Exit(0 if passed else 1)
@@ -113,17 +126,22 @@ def network(
     ] = None,
     report_tiles: ReportTiles = None,
     report_parquet: ReportParquet = False,
+    check: Check = False,
+    engine: Engine = None,
+    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.
 
-    Exit status: 0 when every layer ran and its check passed, 1 otherwise, 2 for a usage error.
+    Exit status: 0 when every layer ran, its check passed and --check found nothing, 1 otherwise, 2 for a usage error.
     """
     from tile_emu.cli.layer import Choice, NetworkOptions, run_network
+    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
+    choose_engine(engine, dump_translated)
     wanted = ReportRequest.of(report, report_tiles, report_parquet)
-    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles)
+    choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, check=check)
     options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, wanted, as_json)
     raise typer.Exit(0 if run_network(name, choice, options) else 1)
 

@@ -51,6 +51,7 @@ class Options:
     report: ReportRequest | None
     as_json: bool
     plan_rank: int = 1
+    check: bool = False
 
 
 def _numbers(option: str, text: str, separator: str) -> tuple[int, ...]:
@@ -131,7 +132,10 @@ def _refuse(options: Options, conv: Convolution) -> None:
 
 
 def run_convolution(options: Options) -> bool:
-    """Run, check, print; True when the check passed. Everything that can be refused is refused before the run."""
+    """Run, check, print; True when the check passed and --check found nothing.
+
+    Everything that can be refused is refused before the run.
+    """
     conv = convolution_of(options)
     _refuse(options, conv)
     arrays = operands(options, conv)
@@ -148,7 +152,7 @@ def run_convolution(options: Options) -> bool:
         result = run_pass(
             conv, options.direction, given, layout=options.layout, dtype=options.dtype, chip=options.chip,
             threads=options.threads, progress=progress, tiles=options.tiles, bias=arrays.get("bias"), relu=options.relu,
-            plan_rank=options.plan_rank, **timed_option(options.report),
+            plan_rank=options.plan_rank, check=options.check, **timed_option(options.report),
         )  # fmt: skip
         wall = time.perf_counter() - began
         progress("checking against float64")
@@ -173,7 +177,9 @@ def run_convolution(options: Options) -> bool:
             print(f"\nwrote {options.out}")
         if options.report:
             print(f"\n{options.report.told()}")
-    return check.ok
+        if result.findings is not None:
+            print("\n".join(["", *result.findings.lines()]))
+    return check.ok and not result.findings
 
 
 def _check(options: Options, conv: Convolution, arrays: dict[str, Matrix], result: Any) -> Any:

@@ -45,6 +45,7 @@ class Choice:
     bare: bool
     tiles: int | None
     plan_rank: int = 1
+    check: bool = False
 
     def sizes(self) -> Sizes:
         """What the tables are asked for."""
@@ -60,9 +61,8 @@ class Choice:
         if self.tiles is not None and not 1 <= self.tiles <= chip.tiles:
             raise UsageError(f"--tiles {self.tiles}: {chip.name} has {chip.tiles} tiles")
         require_plan_rank(self.plan_rank)
-        return Job(
-            network, layer, self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles, self.plan_rank
-        )
+        how = (self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles, self.plan_rank, self.check)
+        return Job(network, layer, *how)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class LayerOptions:
 
 
 def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
-    """Run one pass of one layer, check, print; True when the check passed."""
+    """Run one pass of one layer, check, print; True when the check passed and --check found nothing."""
     network, layer = load_layer(name, choice.sizes())
     job = choice.job(network.name, layer)
     require_threads(options.threads)
@@ -102,7 +102,7 @@ def run_layer(name: str, choice: Choice, options: LayerOptions) -> bool:
         print(json.dumps(run.document, indent=2))
     else:
         print("\n".join(_layer_text(job, run, options)))
-    return run.check.ok
+    return run.check.ok and not run.result.findings
 
 
 def real_operands(job: Job, options: LayerOptions) -> dict[str, Any]:
@@ -137,6 +137,8 @@ def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
         lines += ["", f"wrote {options.out}"]
     if options.report:
         lines += ["", options.report.told()]
+    if run.result.findings is not None:
+        lines += ["", *run.result.findings.lines()]
     return lines
 
 
@@ -155,7 +157,7 @@ class NetworkOptions:
 
 
 def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
-    """Run the layers of a network and print the table; True when every layer ran and was right."""
+    """Run the layers of a network and print the table; True when every layer ran and nothing was wrong with it."""
     network = load_network(name, choice.sizes())
     layers = select_layers(network, options.patterns)
     jobs = [choice.job(network.name, layer) for layer in layers]
@@ -188,7 +190,10 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
             reports=options.report.inside(LAYERS) if options.report else None,
         )
     _print_network(choice, network, documents, time.perf_counter() - began, options)
-    return all("error" not in document and document["check"]["ok"] for document in documents)
+    return all(
+        "error" not in document and document["check"]["ok"] and not document.get("findings", {"total": 0})["total"]
+        for document in documents
+    )
 
 
 def _print_network(

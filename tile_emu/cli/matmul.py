@@ -207,8 +207,6 @@ def _measured(
     head = {"kernel": "matmul", "batch": form.batch, "m": m, "k": k, "n": n, "dtype": options.dtype}
     head |= {"chip": options.chip, "seed": options.seed, "bias": bias is not None, "activation": form.activation}
     document = run_document(head, summary, check, wall, result)
-    if result.findings is not None:
-        document["findings"] = result.findings.to_dict()
     return result, summary, check, document
 
 

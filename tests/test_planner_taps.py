@@ -53,7 +53,10 @@ def predicted(shape: Shape, parts: tuple[int, int, int, int]) -> int:
     w = out_groups * 16 * taps if rs > 1 else 0
     least = math.ceil(shape.inputs / 16) // ks
     words = min(gathered({rs: w}, {readers: x}, least), gathered({readers: x}, {rs: w}, least, homes=os * ts))
-    total = int(cost.exchange_cycles(BOW, words * k_groups * 8))
+    words *= k_groups * 8
+    if min(ts, os) > 1:
+        words = math.ceil(cost.TAP_SLACK * words)
+    total = int(cost.exchange_cycles(BOW, words))
     total += int(cost.matmul_cycles(CODELET, BOW, positions, k_groups * taps, out_groups, False)) + cost.CALL
     if ks * ts > 1:
         share = math.ceil(out_groups * positions * 32 / (16 * ks * ts)) * 16
@@ -97,7 +100,7 @@ def test_layers_of_one_image_gain(size: int, channels: int) -> None:
     plans = plan_pass(conv, "fwd", best=2000)
     whole = next(plan for plan in plans if plan.tap_splits == 1)
     assert plans[0].tap_splits == 3 and plans[0].sum_splits == 3 * plans[0].k_splits
-    assert plans[0].predicted.total < 0.94 * whole.predicted.total
+    assert plans[0].predicted.total < 0.96 * whole.predicted.total
     assert plans[0].launches < whole.launches
     assert "9 taps in 3 parts" in plans[0].describe()
 

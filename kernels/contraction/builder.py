@@ -66,8 +66,9 @@ class _Builder:
         if plan.partners == "w":
             self.tile = np.arange(plan.tiles).reshape(splits)
         else:
-            order = (splits[0], splits[1], splits[3], splits[2])
-            self.tile = np.arange(plan.tiles).reshape(order).transpose(0, 1, 3, 2)
+            # with one part of the outputs the tiles of the tap parts are those that receive the same
+            order = (splits[0], plan.k_splits, splits[3], plan.tap_splits, splits[2])
+            self.tile = np.arange(plan.tiles).reshape(order).transpose(0, 1, 3, 4, 2).reshape(splits)
         at = np.unravel_index(np.argsort(self.tile, axis=None), splits)  # grid coordinates of tile 0, 1, ...
         self.at_g, self.at_sum, self.at_o, self.at_p = (np.asarray(index, np.int64) for index in at)
         self.at_k, self.at_t = np.divmod(self.at_sum, plan.tap_splits)

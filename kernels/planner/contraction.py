@@ -30,6 +30,7 @@ from kernels.codelets.elementwise import activation_codelet, cast_codelet
 from kernels.contraction.problem import Shape
 from kernels.planner.cost import (
     CALL,
+    TAP_SLACK,
     ceil_div,
     codelet_for,
     copy_cycles,
@@ -233,17 +234,27 @@ def _gather_words(shape: Shape, codelet: AnyCodelet, c: _Candidates, partners: s
     fewest = ceil_div(shape.inputs, codelet.inputs) // c.splits[1] // c.steps
     share = shared * fewest * codelet.unit_bytes // members
     in_pairs = (together % 2 == 0) & (together > 2) & (share >= 8 * LEAST_ITEMS)
-    return c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * codelet.unit_bytes // 4
+    words = c.groups * (alone + np.where(in_pairs, ceil_div(shared, 2), shared)) * codelet.unit_bytes // 4
+    return np.where((c.splits[2] > 1) & (c.splits[3] > 1), np.ceil(TAP_SLACK * words).astype(np.int64), words)
 
 
 def _copy_cycles(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates) -> Any:
-    """Cycles in which tiles without partners copy their own share next to its halo."""
-    rows = ceil_div(shape.rows, c.splits[4])
-    pieces = np.where(c.splits[5] == 1, 1, rows) * shape.planes  # contiguous in every plane of inputs
-    units = ceil_div(c.units - c.halo, pieces)
+    """Cycles in which tiles without partners copy their own share next to its halo.
+
+    Most has the part of the last rows and columns, which owns all that its taps reach.
+    """
+    rows, columns, images = (
+        ceil_div(n, s) for n, s in zip((shape.rows, shape.columns, shape.images), c.splits[4:], strict=True)
+    )
+    own_rows, row = shape.planes * rows + sum(shape.row_reach), (columns + shape.column_reach) * images
+    whole = c.splits[5] == 1  # rows are: contiguous in every plane of the field
+    pieces = np.where(whole, shape.planes, own_rows)
+    units = np.where(whole, ceil_div(own_rows * (row - shape.shared_columns * images), shape.planes), row)
     planes = ceil_div(c.groups * c.k_groups, c.steps)
-    each = c.steps * pieces * (copy_cycles(chip, planes, ceil_div(units * codelet.unit_bytes, 16 * WORKERS)) + CALL)
-    return np.where((c.splits[2] * c.splits[3] == 1) & (c.halo > 0), each, 0)
+    each = pieces * (copy_cycles(chip, planes, ceil_div(units * codelet.unit_bytes, 16 * WORKERS)) + CALL)
+    padding = copy_cycles(chip, 1, ceil_div(shape.shared_columns * images * codelet.unit_bytes, 16 * WORKERS)) + CALL
+    each = each + np.where(whole & (shape.shared_columns > 0), padding, 0)
+    return np.where((c.splits[2] * c.splits[3] == 1) & (c.halo > 0), c.steps * each, 0)
 
 
 def _costs(shape: Shape, codelet: AnyCodelet, chip: Chip, c: _Candidates, partners: str) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table report-sizes readme-reports bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table report-sizes readme-reports bench-layers bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
 	bench lint clean
 
 help: ## show the targets
@@ -88,6 +88,10 @@ validate-convolution: $(STAMP) ## emulated against published rates of some 270 c
 
 bench: $(STAMP) ## run the benchmarks (rates in instructions/s, MAC/s, lines/s)
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+
+bench-layers: $(STAMP) ## run the benchmark of every layer and pass of ResNet-50 and BERT (LAYERS='resnet50.conv3*' for some)
+	TILE_EMU_BENCH_LAYERS='$(or $(LAYERS),*)' $(BIN)/python -m pytest benchmarks/test_bench_layers.py \
+		--benchmark-enable --benchmark-only
 
 BASELINE ?= .benchmarks/baseline.json
 bench-baseline: $(STAMP) ## run the benchmarks and keep their figures as BASELINE

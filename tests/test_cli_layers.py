@@ -127,6 +127,15 @@ def test_checked_machine(name: str, capsys: pytest.CaptureFixture[str], monkeypa
         assert "`tile-emu run bert-base.pooler --check` shows them" in out
 
 
+def test_layers_beyond_all_memory_are_refused_before_operands_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pictures of 280 GiB in f16."""
+    command = words("network", "resnet50", "--batch", 1000000, "--layers", "conv1", "--layers", "fc", "--json")
+    assert run(command) == 1
+    errors = [layer["error"] for layer in json.loads(capsys.readouterr().out)["layers"]]
+    assert [error["kind"] for error in errors] == ["OutOfTileMemory"] * 2
+    assert "operands and result take" in errors[0]["message"]
+
+
 def test_list_of_layers(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words("network", "resnet50", "--list", "--layers", "conv3_2b")) == 0
     assert "1 x 128 x 28 x 28 -> 128, 3 x 3" in capsys.readouterr().out
@@ -181,6 +190,10 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("plan", "resnet50.conv1", "--best", 0), "--best 0"),
     (("plan", "matmul", "--m", 0, "--k", 1, "--n", 1), "m 0: it must be at least 1"),
     (("plan", "conv", "--channels", 3, "--outputs", 4, "--height", 2, "--kernel", 3), "kernel is larger"),
+    (("run", "resnet50"), "'resnet50' is a network: one of its layers is run as resnet50.LAYER"),
+    (("plan", "bert"), "'bert' is a network"),
+    (("run", "matmull"), "No such command 'matmull'"),
+    (("run", "resnet50.conv1", "--encoder-layer", 3), "which layer --weights is read for"),
     (("network", "resnet"), "could be resnet50, resnet50-v1"),
     (("network", "resnet50", "--jobs", 0), "--jobs 0"),
     (("network", "resnet50", "--layers", "x*"), "no layer of resnet50 'x*'"),

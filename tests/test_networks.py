@@ -110,7 +110,7 @@ def test_names_may_be_shortened() -> None:
         ("resnet.conv1", "could be resnet50, resnet50-v1"),
         ("restnet50.conv1", "did you mean resnet50"),
         ("bert-base.ffn", "could be ffn_up, ffn_down"),
-        ("bert-base.zzz", "There are qkv, scores"),
+        ("bert-base.zzz", "known: qkv, scores"),
         ("bert-base.", "no layer of bert-base"),
         ("nothing", "NETWORK.LAYER"),
     ],

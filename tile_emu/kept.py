@@ -20,7 +20,7 @@ from tile_emu.errors import UsageError
 _KINDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "results": (("layers",), 64 << 20),
     "plans": (("plans",), 32 << 20),
-    "compiled": (("numba", "generated"), None),
+    "compiled": (("numba", "generated", "code"), None),
 }
 
 

@@ -95,5 +95,5 @@ def resolve(name: str, known: Sequence[str], what: str) -> str:
 
 def _unknown(name: str, known: Sequence[str], what: str) -> str:
     close = difflib.get_close_matches(name, known, n=4, cutoff=0.6)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"no {what} '{name}'; {hint}There are {', '.join(known)}"
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"no {what} '{name}'{hint} (known: {', '.join(known)})"

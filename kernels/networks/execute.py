@@ -17,10 +17,10 @@ from kernels.contraction.run import ContractionResult
 from kernels.convolution import Convolution, run_pass, ways
 from kernels.matmul import OPERAND_DTYPE, RESULT_DTYPE, matmul, matmul_choices
 from kernels.networks.job import Job, operand_shapes
-from kernels.networks.layers import ConvolutionLayer, MatmulLayer
+from kernels.networks.layers import ConvolutionLayer, MatmulLayer, layer_bytes
 from kernels.outcome import run_document
 from tile_emu.chips import load_chip
-from tile_emu.errors import UsageError
+from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.summary import Summary, summarise
 from tile_emu.profile.timed import SAMPLE, TileChoice
 
@@ -62,8 +62,23 @@ def draw_operands(job: Job, given: Mapping[str, Array] | None = None) -> Operand
         with np.errstate(over="ignore"):
             operands[name] = np.ascontiguousarray(array, dtype=kind)
         if not np.isfinite(operands[name]).all():
-            raise UsageError(f"operand '{name}' of {job.name}: values beyond the range of {np.dtype(kind).name}")
+            what = f"values that are not finite, or beyond the range of {np.dtype(kind).name}"
+            raise UsageError(f"operand '{name}' of {job.name}: {what}")
     return operands
+
+
+def require_room(job: Job) -> None:
+    """Refuse what cannot fit before operands are drawn: so large a layer would first exhaust the host.
+
+    Necessary only; the planner has the last word. Raises OutOfTileMemory.
+    """
+    chip, needed = load_chip(job.chip), layer_bytes(job.layer, job.dtype)
+    available = chip.tiles * chip.memory.size
+    if needed > available:
+        raise OutOfTileMemory(
+            f"{job.name} in {job.dtype}: operands and result take {needed / 2**20:,.0f} MiB, "
+            f"{chip.name} has {available / 2**20:,.0f} MiB of SRAM"
+        )
 
 
 def run_job(
@@ -78,6 +93,7 @@ def run_job(
 
     Raises UsageError, OutOfTileMemory, and what the machine finds wrong.
     """
+    require_room(job)
     operands = draw_operands(job, given)
     random = not given
     began = time.perf_counter()

@@ -58,10 +58,10 @@ class WeightFile:
                 if array.dtype.kind not in "fiu":
                     raise UsageError(f"--weights {self.path}: {found[0]} has dtype {array.dtype}, expected numbers")
                 return array
+        wanted = " or ".join(dict.fromkeys(candidates))
         close = difflib.get_close_matches(candidates[0], self.names, n=3, cutoff=0.5) or list(self.names[:3])
         raise UsageError(
-            f"--weights {self.path}: no {' or '.join(candidates)} among {len(self.names)} arrays, such as "
-            f"{', '.join(close)}"
+            f"--weights {self.path}: no {wanted} among {len(self.names)} arrays, such as {', '.join(close)}"
         )
 
 

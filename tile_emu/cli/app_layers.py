@@ -14,9 +14,23 @@ class LayerGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command for the first argument."""
-        if "." in args[0] and self.get_command(ctx, args[0]) is None:
-            return "layer", self.get_command(ctx, "layer"), args
+        if self.get_command(ctx, args[0]) is None:
+            if "." in args[0]:
+                return "layer", self.get_command(ctx, "layer"), args
+            self._refuse_network(args[0])
         return super().resolve_command(ctx, args)
+
+    def _refuse_network(self, name: str) -> None:
+        """Raise UsageError for the name of a network without a layer."""
+        from kernels.networks import network_names
+        from tile_emu.errors import UsageError
+
+        for network in network_names():
+            if len(name) > 2 and network.startswith(name):
+                raise UsageError(
+                    f"'{name}' is a network: one of its layers is run as {network}.LAYER (`tile-emu network {network} "
+                    f"--list` shows them), all of them by `tile-emu network {network}`"
+                )
 
 
 Name = Annotated[str, typer.Argument(metavar="NETWORK.LAYER", help="May be shortened while unambiguous.")]

@@ -114,6 +114,8 @@ def real_operands(job: Job, options: LayerOptions) -> dict[str, Any]:
         if name not in shapes:
             raise UsageError(f"--input: pass {job.direction} has no input among its operands: {', '.join(shapes)}")
         given[name] = read_input(options.inputs, shapes[name])
+    if options.encoder_layer and not options.weights:
+        raise UsageError(f"--encoder-layer {options.encoder_layer}: it says which layer --weights is read for")
     if options.weights:
         layers = job.layer.count
         if not 0 <= options.encoder_layer < layers:

@@ -169,6 +169,10 @@ def test_plans_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         document = json.loads(capsys.readouterr().out)
         assert document["macs"] == 16 * 16 * 64 * 32 * 9
         assert len(document["plans"]) == 2
+    depthwise = ("--channels", 48, "--outputs", 48, "--groups", 48, "--height", 9, "--kernel", "1x5", "--stride", "1x2")
+    assert run(words("plan", "conv", *depthwise, "--dilation", 2, "--padding", "0,4", "--best", 3)) == 0
+    title, _, _, *rows = capsys.readouterr().out.splitlines()
+    assert "48 channels 9x9" in title and "dilation 2x2, 48 groups" in title and len(rows) == 3
 
 
 REFUSED: list[tuple[tuple[Any, ...], str]] = [
@@ -189,7 +193,10 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("run", "bert-base.qkv", "--weights", "none.npz", "--encoder-layer", 12), "is in layers 0 to 11"),
     (("plan", "resnet50.conv1", "--best", 0), "--best 0"),
     (("plan", "matmul", "--m", 0, "--k", 1, "--n", 1), "m 0: it must be at least 1"),
-    (("plan", "conv", "--channels", 3, "--outputs", 4, "--height", 2, "--kernel", 3), "kernel is larger"),
+    (
+        ("plan", "conv", "--channels", 3, "--outputs", 4, "--height", 2, "--kernel", 3, "--padding", 0),
+        "kernel is larger",
+    ),
     (("run", "resnet50"), "'resnet50' is a network: one of its layers is run as resnet50.LAYER"),
     (("plan", "bert"), "'bert' is a network"),
     (("run", "matmull"), "No such command 'matmull'"),

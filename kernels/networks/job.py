@@ -26,8 +26,7 @@ class Job:
     check: bool = False  # the machine looks for errors that the hardware lets pass
 
     def __post_init__(self) -> None:
-        if self.direction not in PASSES:
-            raise UsageError(f"unknown pass '{self.direction}': choose one of {', '.join(PASSES)}")
+        require_pass(self.direction)
 
     @property
     def name(self) -> str:
@@ -79,6 +78,12 @@ class Job:
             "chip": self.chip,
             "seed": self.seed,
         }
+
+
+def require_pass(direction: str) -> None:
+    """Raise UsageError for a pass that is none."""
+    if direction not in PASSES:
+        raise UsageError(f"unknown pass '{direction}': choose one of {', '.join(PASSES)}")
 
 
 def operand_shapes(job: Job) -> dict[str, tuple[int, ...]]:

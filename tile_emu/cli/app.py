@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tile_emu.cli.app_convolution import convolution
+from tile_emu.cli.app_convolution import convolution, plan_convolution
 from tile_emu.cli.app_layers import (
     Check,
     DumpTranslated,
@@ -36,6 +36,7 @@ add_layer_commands(app, run_app, plan_app)
 cache_app = typer.Typer(help="Show or delete what is kept on disk: compiled code, plans, results.", **_SETTINGS)
 app.add_typer(cache_app, name="cache")
 run_app.command()(convolution)
+plan_app.command("conv")(plan_convolution)
 
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
 Define = Annotated[list[str] | None, typer.Option("-D", "--define", help="Preprocessor definition NAME or NAME=VALUE.")]

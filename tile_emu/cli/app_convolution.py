@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tile_emu.cli.app_layers import (
+    Best,
     Check,
     ChipName,
     Dtype,
@@ -24,20 +25,31 @@ from tile_emu.cli.app_layers import (
     Tiles,
 )
 
+Images = Annotated[int, typer.Option(help="Images.")]
+Channels = Annotated[int, typer.Option(help="Channels of the input.")]
+Height = Annotated[int, typer.Option(help="Rows of the input.")]
+Width = Annotated[int | None, typer.Option(help="Columns of the input; as many as rows without it.")]
+Outputs = Annotated[int, typer.Option(help="Channels of the output.")]
+Kernel = Annotated[str, typer.Option(help="Kernel: rows x columns as 3x3, or one number for both.")]
+Stride = Annotated[str, typer.Option(help="Stride, one number or rows x columns.")]
+Padding = Annotated[
+    str, typer.Option(help="One number, rows,columns, or top,bottom,left,right; half the kernel without it.")
+]
+Dilation = Annotated[str, typer.Option(help="Dilation, one number or rows x columns.")]
+Groups = Annotated[int, typer.Option(help="Groups; as many as channels: depthwise.")]
+
 
 def convolution(
-    batch: Annotated[int, typer.Option(help="Images.")] = 1,
-    channels: Annotated[int, typer.Option(help="Channels of the input.")] = 64,
-    height: Annotated[int, typer.Option(help="Rows of the input.")] = 56,
-    width: Annotated[int | None, typer.Option(help="Columns of the input; as many as rows without it.")] = None,
-    outputs: Annotated[int, typer.Option(help="Channels of the output.")] = 64,
-    kernel: Annotated[str, typer.Option(help="Kernel: rows x columns as 3x3, or one number for both.")] = "3",
-    stride: Annotated[str, typer.Option(help="Stride, one number or rows x columns.")] = "1",
-    padding: Annotated[
-        str, typer.Option(help="One number, rows,columns, or top,bottom,left,right; half the kernel without it.")
-    ] = "",
-    dilation: Annotated[str, typer.Option(help="Dilation, one number or rows x columns.")] = "1",
-    groups: Annotated[int, typer.Option(help="Groups; as many as channels: depthwise.")] = 1,
+    batch: Images = 1,
+    channels: Channels = 64,
+    height: Height = 56,
+    width: Width = None,
+    outputs: Outputs = 64,
+    kernel: Kernel = "3",
+    stride: Stride = "1",
+    padding: Padding = "",
+    dilation: Dilation = "1",
+    groups: Groups = 1,
     layout: Annotated[str, typer.Option(help="Order of the host's image arrays: NCHW or NHWC.")] = "NCHW",
     direction: Pass = "fwd",
     bias: Annotated[bool, typer.Option("--bias", help="Add a random bias (fwd).")] = False,
@@ -65,16 +77,46 @@ def convolution(
     Exit status: 0 when the check passes, 1 when it does not, --check finds something or the run fails, 2 for a usage
     error.
     """
-    from tile_emu.cli.convolution import Options, run_convolution
+    from tile_emu.cli.convolution import Options, Sizes, run_convolution
     from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
     choose_engine(engine, dump_translated)
     files = {"x": x, "w": w, "dout": dout}
-    sizes = (batch, channels, height, height if width is None else width, outputs)
+    image = (batch, channels, height, height if width is None else width, outputs)
+    sizes = Sizes(image, kernel, stride, padding, dilation, groups)
     options = Options(
-        sizes, kernel, stride, padding, dilation, groups, layout, direction, bias, relu, dtype, chip,
+        sizes, layout, direction, bias, relu, dtype, chip,
         {name: path for name, path in files.items() if path is not None}, out, seed, tiles, threads,
         ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank, check,
     )  # fmt: skip
     raise typer.Exit(0 if run_convolution(options) else 1)
+
+
+def plan_convolution(
+    batch: Images = 1,
+    channels: Channels = 64,
+    height: Height = 56,
+    width: Width = None,
+    outputs: Outputs = 64,
+    kernel: Kernel = "3",
+    stride: Stride = "1",
+    padding: Padding = "",
+    dilation: Dilation = "1",
+    groups: Groups = 1,
+    direction: Pass = "fwd",
+    dtype: Dtype = "f16",
+    chip: ChipName = "bow",
+    tiles: Tiles = None,
+    best: Best = 10,
+    as_json: Json = False,
+) -> None:
+    """Plans of a 2-D convolution."""
+    from tile_emu.cli import plan
+    from tile_emu.cli.convolution import Sizes
+    from tile_emu.cli.layer import Choice
+
+    image = (batch, channels, height, height if width is None else width, outputs)
+    sizes = Sizes(image, kernel, stride, padding, dilation, groups)
+    choice = Choice(1, None, None, direction, dtype, chip, 0, True, tiles)
+    plan.plan_convolution(sizes, choice, plan.PlanOptions(best, as_json))

@@ -204,37 +204,9 @@ def plan_matmul(
     plan.plan_product(batch, m, k, n, choice, plan.PlanOptions(best, as_json))
 
 
-def plan_conv(
-    channels: Annotated[int, typer.Option(help="Channels of the input.")],
-    outputs: Annotated[int, typer.Option(help="Channels of the output.")],
-    height: Annotated[int, typer.Option(help="Rows of the input.")],
-    width: Annotated[int | None, typer.Option(help="Columns of the input; as many as rows without it.")] = None,
-    kernel: Annotated[int, typer.Option(help="Rows and columns of the kernel.")] = 1,
-    stride: Annotated[int, typer.Option(help="Stride in both directions.")] = 1,
-    padding: Annotated[int, typer.Option(help="Padding on all sides.")] = 0,
-    batch: Batch = 1,
-    direction: Pass = "fwd",
-    dtype: Dtype = "f16",
-    chip: ChipName = "bow",
-    tiles: Tiles = None,
-    best: Best = 10,
-    as_json: Json = False,
-) -> None:
-    """Plans of a two-dimensional convolution."""
-    from kernels.networks.layers import ConvolutionLayer
-    from tile_emu.cli import plan
-    from tile_emu.cli.layer import Choice
-
-    columns = height if width is None else width
-    layer = ConvolutionLayer("conv", batch, channels, outputs, height, columns, kernel, stride, padding)
-    choice = Choice(batch, None, None, direction, dtype, chip, 0, True, tiles)
-    plan.plan_convolution(layer, choice, plan.PlanOptions(best, as_json))
-
-
 def add_layer_commands(app: typer.Typer, run_app: typer.Typer, plan_app: typer.Typer) -> None:
     """Declare the commands; ``run_app`` and ``plan_app`` must be of class LayerGroup."""
     app.command()(network)
     run_app.command()(layer)
     plan_app.command("layer")(plan_layer)
     plan_app.command("matmul")(plan_matmul)
-    plan_app.command("conv")(plan_conv)

@@ -28,15 +28,34 @@ _OPERANDS = {"fwd": ("x", "w"), "bwd-data": ("dout", "w"), "bwd-weights": ("x", 
 
 
 @dataclass(frozen=True)
-class Options:
-    """The command's options as typed; ``sizes``: batch, channels, height, width, outputs; ``files`` by operand."""
+class Sizes:
+    """The options that say what is convolved, as typed; ``image``: batch, channels, height, width, outputs."""
 
-    sizes: tuple[int, int, int, int, int]
+    image: tuple[int, int, int, int, int]
     kernel: str
     stride: str
     padding: str
     dilation: str
     groups: int
+
+    def convolution(self) -> Convolution:
+        """The sizes asked for. Raises UsageError for what does not fit together."""
+        from kernels.convolution.geometry import Convolution
+
+        kernel = _pair("kernel", self.kernel)
+        margin = _numbers("padding", self.padding, ",") if self.padding else tuple((size - 1) // 2 for size in kernel)
+        if len(margin) not in (1, 2, 4):
+            raise UsageError(f"--padding {self.padding}: one number, two or four are wanted")
+        top, bottom, left, right = margin if len(margin) == 4 else (margin[0], margin[0], margin[-1], margin[-1])
+        stride, dilation = _pair("stride", self.stride), _pair("dilation", self.dilation)
+        return Convolution(*self.image, kernel, stride, (top, bottom, left, right), dilation, self.groups)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options as typed; ``files`` by operand."""
+
+    sizes: Sizes
     layout: str
     direction: str
     bias: bool
@@ -66,21 +85,6 @@ def _pair(option: str, text: str) -> tuple[int, int]:
     if len(found) > 2:
         raise UsageError(f"--{option} {text}: one number or two, as 3x3, are wanted")
     return found[0], found[-1]
-
-
-def convolution_of(options: Options) -> Convolution:
-    """The sizes asked for. Raises UsageError for what does not fit together."""
-    from kernels.convolution import Convolution
-    from kernels.convolution.geometry import check_layout
-
-    check_layout(options.layout)
-    kernel = _pair("kernel", options.kernel)
-    margin = _numbers("padding", options.padding, ",") if options.padding else tuple((size - 1) // 2 for size in kernel)
-    if len(margin) not in (1, 2, 4):
-        raise UsageError(f"--padding {options.padding}: one number, two or four are wanted")
-    top, bottom, left, right = margin if len(margin) == 4 else (margin[0], margin[0], margin[-1], margin[-1])
-    stride, dilation = _pair("stride", options.stride), _pair("dilation", options.dilation)
-    return Convolution(*options.sizes, kernel, stride, (top, bottom, left, right), dilation, options.groups)
 
 
 def operands(options: Options, conv: Convolution) -> dict[str, Matrix]:
@@ -136,7 +140,10 @@ def run_convolution(options: Options) -> bool:
 
     Everything that can be refused is refused before the run.
     """
-    conv = convolution_of(options)
+    from kernels.convolution.geometry import check_layout
+
+    check_layout(options.layout)
+    conv = options.sizes.convolution()
     _refuse(options, conv)
     arrays = operands(options, conv)
     if options.out:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.networks import Sizes, load_layer, load_network, select_layers
-from kernels.networks.job import Job, operand_shapes
+from kernels.networks.job import Job, operand_shapes, require_pass
 from kernels.networks.layers import ELEMENT_BYTES, Layer, Network, layer_bytes
 from kernels.networks.picture import read_input
 from kernels.networks.weights import WeightFile, layer_weights
-from tile_emu.chips import load_chip
+from tile_emu.chips import Chip, load_chip
 from tile_emu.cli.listing import print_table
 from tile_emu.cli.matmul import report_lines, timed_option
 from tile_emu.cli.progress import Progress
@@ -51,9 +51,10 @@ class Choice:
         """What the tables are asked for."""
         return Sizes(self.batch, self.seq, self.heads)
 
-    def job(self, network: str, layer: Layer) -> Job:
-        """The job; everything that can be refused is refused here. Raises UsageError."""
+    def require(self) -> Chip:
+        """The chip. Raises UsageError for what cannot be meant, whatever the layer."""
         chip = load_chip(self.chip)
+        require_pass(self.direction)
         if self.dtype not in ELEMENT_BYTES:
             raise UsageError(f"unknown dtype '{self.dtype}': choose one of {', '.join(ELEMENT_BYTES)}")
         if self.seed < 0:
@@ -61,6 +62,11 @@ class Choice:
         if self.tiles is not None and not 1 <= self.tiles <= chip.tiles:
             raise UsageError(f"--tiles {self.tiles}: {chip.name} has {chip.tiles} tiles")
         require_plan_rank(self.plan_rank)
+        return chip
+
+    def job(self, network: str, layer: Layer) -> Job:
+        """The job; everything that can be refused is refused here. Raises UsageError."""
+        chip = self.require()
         how = (self.direction, self.dtype, chip.name, self.seed, self.bare, self.tiles, self.plan_rank, self.check)
         return Job(network, layer, *how)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kernels.networks import load_layer
-from kernels.networks.job import Job
-from kernels.networks.layers import ConvolutionLayer, Layer, MatmulLayer, require_positive
+from kernels.networks.layers import Layer, MatmulLayer, require_positive
 from kernels.outcome import plan_text
-from tile_emu.chips import load_chip
+from tile_emu.chips import Chip, load_chip
+from tile_emu.cli.convolution import Sizes
 from tile_emu.cli.layer import Choice
 from tile_emu.cli.listing import print_table
 from tile_emu.errors import OutOfTileMemory, UsageError
@@ -38,12 +39,16 @@ def plan_product(groups: int, m: int, k: int, n: int, choice: Choice, options: P
     _plan(MatmulLayer("matmul", groups, m, k, n), "matmul", choice, options)
 
 
-def plan_convolution(layer: ConvolutionLayer, choice: Choice, options: PlanOptions) -> None:
+def plan_convolution(sizes: Sizes, choice: Choice, options: PlanOptions) -> None:
     """Plans of a convolution."""
-    sizes = {"batch": layer.batch, "channels": layer.in_channels, "outputs": layer.out_channels}
-    sizes |= {"height": layer.height, "width": layer.width, "kernel": layer.kernel, "stride": layer.stride}
-    require_positive(**sizes)
-    _plan(layer, "conv", choice, options)
+    choice.require()
+    conv = sizes.convolution()
+    chip = load_chip(choice.chip)
+    from kernels.convolution import ways
+
+    head = {"kernel": "convolution", "pass": choice.direction, "shape": dataclasses.asdict(conv), "macs": conv.macs}
+    choices = ways(conv, choice.direction, "NCHW", choice.dtype, chip)
+    _show("conv", conv.describe(), head, choices, choice, options)
 
 
 def plan_layer(name: str, choice: Choice, options: PlanOptions) -> None:
@@ -53,32 +58,40 @@ def plan_layer(name: str, choice: Choice, options: PlanOptions) -> None:
 
 
 def _plan(layer: Layer, network: str, choice: Choice, options: PlanOptions) -> None:
+    from kernels.networks.execute import job_choices
+
+    job = choice.job(network, layer)
+    name = network if network == layer.name else job.name
+    _show(name, layer.shape_text(job.epilogue), job.head(), job_choices(job), choice, options)
+
+
+def _show(
+    name: str, shape: str, head: dict[str, Any], choices: Sequence[Contraction], choice: Choice, options: PlanOptions
+) -> None:
+    """Search and print. ``head``: what is planned, for JSON."""
     if options.best < 1:
         raise UsageError(f"--best {options.best}: it must be at least 1")
-    job = choice.job(network, layer)
-    found = _best(job, options.best)
+    chip = load_chip(choice.chip)
+    found = _best(choices, chip, choice.tiles, options.best)
     if options.as_json:
-        _print_json(job, found)
+        _print_json({**head, "dtype": choice.dtype, "chip": chip.name}, found)
         return
-    chip = load_chip(job.chip)
     rows = [_row(streams, plan) for streams, plan in found]
-    shape = job.layer.shape_text(job.epilogue)
-    name = network if network == layer.name else job.name
-    print(f"{name}, {job.direction}: {shape}, {job.dtype}, on {chip.title}; predicted cycles\n")
+    print(f"{name}, {choice.direction}: {shape}, {choice.dtype}, on {chip.title}; predicted cycles\n")
     print_table(HEADER, rows)
 
 
-def _best(job: Job, best: int) -> list[tuple[str, ContractionPlan]]:
+def _best(
+    choices: Sequence[Contraction], chip: Chip, tiles: int | None, best: int
+) -> list[tuple[str, ContractionPlan]]:
     """Operand that streams, and plan, the cheapest first. Raises OutOfTileMemory when nothing fits."""
-    from kernels.networks.execute import job_choices
     from kernels.planner.contraction import plan_contraction
 
     found: list[tuple[str, ContractionPlan]] = []
     problem: OutOfTileMemory | None = None
-    choices: Sequence[Contraction] = job_choices(job)
     for contraction in choices:
         try:
-            plans = plan_contraction(contraction.shape, job.chip, tiles=job.tiles, best=best)
+            plans = plan_contraction(contraction.shape, chip, tiles=tiles, best=best)
         except OutOfTileMemory as error:
             problem = error
             continue
@@ -103,7 +116,7 @@ def _row(streams: str, plan: ContractionPlan) -> tuple[str, ...]:
     )
 
 
-def _print_json(job: Job, found: Sequence[tuple[str, ContractionPlan]]) -> None:
+def _print_json(head: dict[str, Any], found: Sequence[tuple[str, ContractionPlan]]) -> None:
     from kernels.outcome import plain
 
     plans: list[dict[str, Any]] = []
@@ -111,4 +124,4 @@ def _print_json(job: Job, found: Sequence[tuple[str, ContractionPlan]]) -> None:
         document = plain(plan)
         document["predicted"]["total"] = plan.predicted.total
         plans.append({"streams": streams, "tiles": plan.tiles, **document})
-    print(json.dumps({**job.head(), "plans": plans}, indent=2))
+    print(json.dumps({**head, "plans": plans}, indent=2))

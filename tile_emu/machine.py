@@ -22,6 +22,7 @@ from tile_emu.chips.elements import PREFETCH
 from tile_emu.errors import IllegalExchange, TileEmuError, TileFault, UsageError
 from tile_emu.exchange.deliver import deliver
 from tile_emu.exchange.elements import RowSpans
+from tile_emu.exchange.forwarding import Run
 from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.timed import SAMPLE, TileChoice
@@ -137,10 +138,12 @@ class Machine:
         # Compile, or load from the cache, once and not in every thread.
         run_tiles(self.arrays, np.zeros(0, np.int64))
         with ThreadPoolExecutor(self.threads) as pool:
+            # A thread of its own would only cost the change to it.
+            each: Run = pool.map if self.threads > 1 else map
             for phase in range(barriers + 1):
                 if progress is not None:
                     progress("running", phase / (barriers + 1))
-                at_host = self._compute(pool)
+                at_host = self._compute(each)
                 self._count(record, phase, counted, counter)
                 self.timeline.take(phase, start)
                 if at_host:
@@ -149,7 +152,7 @@ class Machine:
                     break
                 if phase == barriers:
                     raise TileEmuError(f"a barrier after the last of the program's {barriers} exchanges")
-                self._exchange(pool, record, phase, start, *image.exchanges[phase])
+                self._exchange(each, record, phase, start, *image.exchanges[phase])
         record.finish[:] = self.arrays.sup[:, layout.ARRIVAL] - start
         return dataclasses.replace(record, worker_runs=self.timeline.runs(record))
 
@@ -160,11 +163,11 @@ class Machine:
         sup[:, layout.CYCLE] = start
         return start
 
-    def _run_all(self, pool: ThreadPoolExecutor) -> NDArray[np.int64]:
+    def _run_all(self, each: Run) -> NDArray[np.int64]:
         """Run every tile until it stops; Status of each. Faults and endless loops raise."""
         chunks = self._chunks()
         statuses = np.zeros(self.tiles, np.int64)
-        for chunk, found in zip(chunks, pool.map(lambda chunk: run_tiles(self.arrays, chunk), chunks), strict=True):
+        for chunk, found in zip(chunks, each(lambda chunk: run_tiles(self.arrays, chunk), chunks), strict=True):
             statuses[chunk] = found
         while (statuses == Status.LOG_FULL).any():
             self.arrays.grow_log()
@@ -208,9 +211,9 @@ class Machine:
             for address, line, file in zip(lines.address, lines.line, lines.file, strict=True)
         }
 
-    def _compute(self, pool: ThreadPoolExecutor) -> bool:
+    def _compute(self, each: Run) -> bool:
         """Run to the next barrier; whether it was the host's. Raises TileEmuError if tiles wait for different ones."""
-        statuses = self._run_all(pool)
+        statuses = self._run_all(each)
         hosts = statuses == Status.HOST
         if hosts.all():
             return True
@@ -221,9 +224,7 @@ class Machine:
             raise TileEmuError(f"tiles wait for each other for ever: tile 0 in {names[0]}, tile {tile} in {names[1]}")
         return False
 
-    def _exchange(
-        self, pool: ThreadPoolExecutor, record: Recording, phase: int, start: int, name: str, intended: Transfers
-    ) -> None:
+    def _exchange(self, each: Run, record: Recording, phase: int, start: int, name: str, intended: Transfers) -> None:
         """Release the barrier, run the rows, move the words."""
         arrays, sup = self.arrays, self.arrays.sup
         release = int(sup[:, layout.ARRIVAL].max()) + self.chip.timing.sync_release
@@ -235,14 +236,14 @@ class Machine:
         sup[:, layout.CYCLE] = np.maximum(sup[:, layout.CYCLE], release)
         sup[:, layout.EXCHANGING] = 1
         sup[:, layout.LOG_COUNT] = 0
-        self._run_all(pool)
+        self._run_all(each)
         sup[:, layout.EXCHANGING] = 0
         record.row_end[phase] = sup[:, layout.ROW_END] - start
         count = sup[:, layout.LOG_COUNT].astype(np.int32)
         name_of = self.image.name_at if self.image is not None else None
         try:
             spans = self._row_spans(phase)
-            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of, spans, pool.map)
+            moved = deliver(self.chip, self.memory, arrays.log, count, mux, pointer, intended, name_of, spans, each)
         except IllegalExchange as error:
             raise IllegalExchange(f"exchange '{name}': {error}") from None
         if arrays.inspection is not None:

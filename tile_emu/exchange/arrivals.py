@@ -274,6 +274,16 @@ def _store(block, n, d, arrival, i, parts, cursor):  # type: ignore[no-untyped-d
     return block, n, (p, p_end, at)
 
 
+@jit(inline=True)
+def _sets_nothing(d, partner, bounds):  # type: ignore[no-untyped-def]
+    """Whether a tile makes no settings, and its partner no paired ones."""
+    for kind in (_MUXES, _PAIRS, _POINTERS, _FORMATS):
+        if bounds[kind, d] != bounds[kind, d + 1]:
+            return False
+    within = partner >= 0 and partner < bounds.shape[1] - 1
+    return not within or bounds[_PAIRS, partner] == bounds[_PAIRS, partner + 1]
+
+
 @jit
 def find_blocks(fabric, bounds, parts, mux_before, pointer_before, after, neutral):  # type: ignore[no-untyped-def]
     """All blocks in order of receiver and store event: the table, their number and an outcome.
@@ -286,6 +296,9 @@ def find_blocks(fabric, bounds, parts, mux_before, pointer_before, after, neutra
     block = np.empty((8, parts[_MUXES].shape[1] + 16), dtype=np.int64)
     n = 0
     for d in range(tiles):
+        if _sets_nothing(d, logical[physical[d] ^ _PARTNER], bounds) and mux_before[d] == neutral:
+            after[0, d], after[1, d] = neutral, pointer_before[d]
+            continue
         arrival, count, outcome, after[0, d] = _ordinary(
             arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts
         )

@@ -22,6 +22,7 @@ from tile_emu.exchange.transfers import I64
 from tile_emu.jit import jit
 
 Run = Callable[..., Any]  # as map: a function for each of some arguments, maybe at the same time
+_WORTH_SHARING = 1 << 14  # words that are worth waking another thread
 _SHARES = 16  # into which the words to copy are divided
 
 
@@ -87,6 +88,8 @@ def copy_blocks(memory: NDArray[np.uint8], base: int, block: I64, run: Run = map
     part = np.cumsum(block[WORDS])[tile_ends - 1] // share
     cuts = tile_ends[np.flatnonzero(np.diff(part, append=-1))].tolist()
     words, pairs = memory.view(np.uint32), memory.view(np.uint64)
+    if share * _SHARES < _WORTH_SHARING:
+        run = map
     list(run(lambda span: _copy(words, pairs, base, block, *span), zip([0, *cuts], cuts)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,12 +88,16 @@ class MemoryMap:
 
     def row_span(self, exchange: int) -> tuple[I64, I64]:
         """First byte of each tile's row in an exchange and the one past it: i64[tiles] each, 0 = no row."""
-        rows = self.row_address.astype(np.int64)
-        begin = rows[exchange]
-        first = np.where(rows > 0, rows, np.iinfo(np.int64).max).min(axis=0)
-        later = np.where(rows[exchange + 1 :] > 0, rows[exchange + 1 :], np.iinfo(np.int64).max)
-        end = np.minimum(first + self.row_bytes, later.min(axis=0, initial=np.iinfo(np.int64).max))
-        return begin, np.where(begin > 0, end, 0)
+        begin = self.row_address[exchange].astype(np.int64)
+        return begin, np.where(begin > 0, self._row_ends[exchange], 0)
+
+    @functools.cached_property
+    def _row_ends(self) -> I64:
+        """i64[exchanges, tiles]: where the next row of the tile begins, or its rows end."""
+        rows = np.where(self.row_address > 0, self.row_address, np.iinfo(np.int64).max).astype(np.int64)
+        end = rows.min(axis=0, initial=np.iinfo(np.int64).max) + self.row_bytes
+        following = np.concatenate([rows[1:], end[np.newaxis]])
+        return np.minimum.accumulate(following[::-1], axis=0)[::-1]
 
     def variable_bytes(self) -> I64:
         """i64[tiles]: bytes of all variables."""

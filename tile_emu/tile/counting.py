@@ -54,6 +54,7 @@ class ExecutionCounter:
 
     def __init__(self, architecture: str, words: NDArray[np.uint32]) -> None:
         self._places = len(words) + 1
+        self._marked: dict[int, I64] = {0: np.zeros(0, np.int64)}  # places by mask of pages
         self._workers = _words(architecture, words, WORKER_MODE)
         self._supervisors = _words(architecture, words, SUPERVISOR_MODE)
 
@@ -72,14 +73,13 @@ class ExecutionCounter:
         """Places that may have been counted since the last call: of pages that ran, and the next. Clears the marks."""
         mask = int(np.bitwise_or.reduce(counters[:, field]))
         counters[:, field] = 0
-        if mask == 0:
-            return np.zeros(0, np.int64)
-        ran = np.array([mask >> bit & 1 for bit in range(64)], bool)
-        ran |= np.roll(ran, 1)  # where a run ends behind a page
-        places = np.arange(self._places)
-        marked = ran[places // layout.PAGE_WORDS & 63]
-        marked[-1] = True
-        return places[marked]
+        if mask not in self._marked:
+            ran = np.array([mask >> bit & 1 for bit in range(64)], bool)
+            ran |= np.roll(ran, 1)  # where a run ends behind a page
+            marked = ran[np.arange(self._places) // layout.PAGE_WORDS & 63]
+            marked[-1] = True
+            self._marked[mask] = np.flatnonzero(marked)
+        return self._marked[mask]
 
     def _part(self, counters: I64, part: int, places: I64) -> I64:
         """Counts of some places of one part, i64[tiles, places]; clears them."""
@@ -92,6 +92,8 @@ class ExecutionCounter:
     def _sums(self, counts: I64, places: I64, work: NDArray[np.float64]) -> tuple[I64, NDArray[np.float64]]:
         """Executions by place over all tiles, and work by tile, float64[tiles, WORK]."""
         total = np.zeros(self._places, np.int64)
+        if not len(places):
+            return total, np.zeros((len(counts), len(WORK)))
         total[places] = counts.sum(axis=0)
         wanted = (total[places] > 0) & work[places].any(axis=1)
         done: NDArray[np.float64] = counts[:, wanted].astype(np.float64) @ work[places[wanted]]

@@ -22,6 +22,8 @@ from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
 # chip time, and a fault the user sees after some ten seconds instead of a command that never returns.
 ENDLESS_LIMIT = 1 << 30
 LOG_CAPACITY = 256
+# As numbers: NumPy compares arrays with members of an enumeration slowly.
+_DECODE, _TRANSLATE = int(Status.DECODE), int(Status.TRANSLATE)
 _UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
 
 
@@ -172,11 +174,11 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
                 *views,
             )
         statuses[todo] = found
-        missing = tiles[todo[found == Status.DECODE]]
+        missing = tiles[todo[found == _DECODE]]
         if len(missing):
             arrays.decode_missing(missing)
-        for tile in tiles[todo[found == Status.TRANSLATE]]:
+        for tile in tiles[todo[found == _TRANSLATE]]:
             arrays.units.consider(arrays, int(tile))
-        todo = todo[(found == Status.DECODE) | (found == Status.TRANSLATE)]
+        todo = todo[(found == _DECODE) | (found == _TRANSLATE)]
         if not len(todo):
             return statuses

@@ -127,6 +127,17 @@ def test_checked_machine(name: str, capsys: pytest.CaptureFixture[str], monkeypa
         assert "`tile-emu run bert-base.pooler --check` shows them" in out
 
 
+def test_interrupted_network(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kernels.networks.run.run_layers", interrupted)
+    assert run(words("network", "resnet50")) == 130
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith("tile-emu: interrupted: the layers that were done are kept")
+    )
+
+
 def test_layers_beyond_all_memory_are_refused_before_operands_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     """Pictures of 280 GiB in f16."""
     command = words("network", "resnet50", "--batch", 1000000, "--layers", "conv1", "--layers", "fc", "--json")

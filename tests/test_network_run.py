@@ -92,6 +92,23 @@ def test_known_results_come_from_the_cache(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_an_interrupted_network_goes_on(tmp_path: Path) -> None:
+    cache, todo = ResultCache(tmp_path), jobs("bert-base")
+
+    class Interrupted(Counted):
+        def __call__(self, job: Job) -> dict[str, Any]:
+            if len(self.asked) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(job)
+
+    first, rest = Interrupted(), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        run_layers(todo, cache=cache, execute=first)
+    run_layers(todo, cache=cache, execute=rest)
+    assert len(first.asked) == 3
+    assert sorted(first.asked + rest.asked) == sorted(job.layer.name for job in todo)
+
+
 def test_what_a_key_depends_on() -> None:
     job = Job("bert-base", MatmulLayer("x", 1, 2, 3, 4))
     key = ResultCache().key

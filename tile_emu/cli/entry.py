@@ -28,8 +28,8 @@ def run(arguments: Sequence[str]) -> int:
         return end.exit_code
     except TileEmuError as error:
         return _say(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _say(": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nobody is left to tell. Keep the interpreter's last flush quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -187,16 +187,19 @@ def run_network(name: str, choice: Choice, options: NetworkOptions) -> bool:
                 progress.watch_compiler()
             progress(stage, share)
 
-        cache = ResultCache()
-        documents = run_layers(
-            jobs,
-            processes=options.processes,
-            threads=options.threads,
-            cache=cache,
-            fresh=options.fresh,
-            progress=tell,
-            reports=options.report.inside(LAYERS) if options.report else None,
-        )
+        try:
+            documents = run_layers(
+                jobs,
+                processes=options.processes,
+                threads=options.threads,
+                cache=ResultCache(),
+                fresh=options.fresh,
+                progress=tell,
+                reports=options.report.inside(LAYERS) if options.report else None,
+            )
+        except KeyboardInterrupt:
+            kept = "the layers that were done are kept, without --fresh and --report they are not run again"
+            raise KeyboardInterrupt(kept) from None
     _print_network(choice, network, documents, time.perf_counter() - began, options)
     return all(
         "error" not in document and document["check"]["ok"] and not document.get("findings", {"total": 0})["total"]

@@ -82,13 +82,11 @@ def convolution(
     from tile_emu.profile.request import ReportRequest
 
     choose_engine(engine, dump_translated)
-    files = {"x": x, "w": w, "dout": dout}
     image = (batch, channels, height, height if width is None else width, outputs)
-    sizes = Sizes(image, kernel, stride, padding, dilation, groups)
     options = Options(
-        sizes, layout, direction, bias, relu, dtype, chip,
-        {name: path for name, path in files.items() if path is not None}, out, seed, tiles, threads,
-        ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank, check,
+        Sizes(image, kernel, stride, padding, dilation, groups), layout, direction, bias, relu, dtype, chip,
+        {name: path for name, path in (("x", x), ("w", w), ("dout", dout)) if path is not None}, out, seed, tiles,
+        threads, ReportRequest.of(report, report_tiles, report_parquet), as_json, plan_rank, check,
     )  # fmt: skip
     raise typer.Exit(0 if run_convolution(options) else 1)
 

@@ -22,6 +22,7 @@ from tile_emu.profile.request import ReportRequest
 from tile_emu.profile.summary import summarise
 
 if TYPE_CHECKING:
+    from kernels.contraction.run import ContractionResult
     from kernels.convolution import Convolution
 
 _OPERANDS = {"fwd": ("x", "w"), "bwd-data": ("dout", "w"), "bwd-weights": ("x", "dout")}
@@ -175,18 +176,23 @@ def run_convolution(options: Options) -> bool:
     if options.as_json:
         print(json.dumps(document, indent=2))
     else:
-        chip = load_chip(options.chip)
-        after = ", bias" * options.bias + ", ReLU" * options.relu
-        title = f"{options.direction}: {conv.describe()}{after}, {options.dtype}"
-        print(f"convolution  {title}, on {chip.title}, {chip.tiles:,} tiles")
-        print("\n".join(report_lines(document, result.plan.describe(), summary, check)))
-        if options.out:
-            print(f"\nwrote {options.out}")
-        if options.report:
-            print(f"\n{options.report.told()}")
-        if result.findings is not None:
-            print("\n".join(["", *result.findings.lines()]))
+        lines = report_lines(document, result.plan.describe(), summary, check)
+        print("\n".join([_title(options, conv), *lines, *_after(options, result)]))
     return check.ok and not result.findings
+
+
+def _title(options: Options, conv: Convolution) -> str:
+    chip = load_chip(options.chip)
+    after = ", bias" * options.bias + ", ReLU" * options.relu
+    title = f"{options.direction}: {conv.describe()}{after}, {options.dtype}"
+    return f"convolution  {title}, on {chip.title}, {chip.tiles:,} tiles"
+
+
+def _after(options: Options, result: ContractionResult) -> list[str]:
+    """What was written, what --check found."""
+    lines = ["", f"wrote {options.out}"] if options.out else []
+    lines += ["", options.report.told()] if options.report else []
+    return lines + (["", *result.findings.lines()] if result.findings is not None else [])
 
 
 def _check(options: Options, conv: Convolution, arrays: dict[str, Matrix], result: Any) -> Any:

@@ -17,6 +17,7 @@ from tile_emu.profile.page import report_page
 from tile_emu.profile.report import Report
 
 REPORT = random_report()
+REPORT = dataclasses.replace(REPORT, document={**REPORT.document, "plan": {"predicted": {"all": 1}}})
 TILE = 1203
 
 # Counters of the page by their legends, from the recording's columns.
@@ -43,6 +44,9 @@ COUNTERS = {
     "cycles receiving": R.receive_cycles,
     "cycles idle in the exchange": (R.row_end.max(axis=1) - R.release)[:, None] - R.exchange_busy,
 }
+
+
+SHARES = ("issue utilisation", "AMP utilisation", "time with workers running")
 
 
 def numbers(text: str) -> list[int]:
@@ -134,7 +138,7 @@ def test_source_lines(page: Page) -> None:
 @pytest.mark.parametrize("name", list(COUNTERS))
 def test_every_counter_of_every_superstep(page: Page, name: str) -> None:
     names = page.texts("#counter option")
-    assert names == list(COUNTERS)
+    assert names == [*SHARES, *COUNTERS]
     page.choose("counter", str(names.index(name)))
     page.choose("tile-number", TILE)
     column = COUNTERS[name]
@@ -146,6 +150,29 @@ def test_every_counter_of_every_superstep(page: Page, name: str) -> None:
         assert numbers(page.text("#heat-info"))[4] == values[TILE]
         assert numbers(page.text("#histogram-info"))[:2] == [1472, int((values == 0).sum())]
         assert page.text("#sorted-info") == f"mean / most {100 * values.mean() / values.max():.1f} %"
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_every_share_of_every_superstep(page: Page, name: str) -> None:
+    page.choose("counter", str(SHARES.index(name)))
+    page.choose("tile-number", TILE)
+    begin = np.concatenate(([0], R.row_end.max(axis=1)))
+    cycles = np.concatenate((R.arrival.max(axis=1), [R.finish.max()])) - begin
+    for phase in (-1, 0, 1, 2, 3):
+        chosen = slice(None) if phase < 0 else slice(phase, phase + 1)
+        turns = R.turns[chosen].sum(axis=0)
+        had = R.finish.max() if phase < 0 else cycles[phase]
+        wanted = {
+            "issue utilisation": turns / had,  # six workers, a turn of each takes six cycles
+            "AMP utilisation": np.where(turns > 0, R.amp[chosen].sum(axis=0) / np.maximum(turns, 1), 0),
+            "time with workers running": R.worker_busy[chosen].sum(axis=0) / had,
+        }[name]
+        page.choose("counter-phase", str(phase))
+        figures = (wanted.mean(), wanted.min(), np.sort(wanted)[735], wanted.max())
+        texts = [f"{word} {100 * value:.1f} %" for word, value in zip(("mean", "least", "median", "most"), figures)]
+        assert page.text("#counter-info").endswith(": " + ", ".join(texts))
+        assert page.text("#heat-info").endswith(f": {100 * wanted[TILE]:.1f} % {name}")
+        assert page.text("#sorted-info") == f"mean / most {100 * wanted.mean() / wanted.max():.1f} %"
 
 
 def test_selection_by_keyboard_follows_the_layout(page: Page) -> None:
@@ -193,6 +220,39 @@ def test_zoom_by_keyboard_buttons_and_wheel(page: Page) -> None:
     assert last - first == pytest.approx(0.8 * R.cycles, abs=2)
 
 
+def test_keys_work_anywhere_on_the_page(page: Page) -> None:
+    """Zoom, supersteps, timed tiles, counters, parts and the list of keys, without the focus being on any of them."""
+    page.press("zoom-all", "0")
+    page.press("zoom-all", "+")
+    first, last = view(page)
+    assert last - first == pytest.approx(0.7 * R.cycles, abs=2)
+    page.press("zoom-all", "0")
+    lengths = [int(text.replace(",", "")) for text in page.texts("#happened td:last-child")]
+    for key, at in ((".", 0), (".", 1), (".", 2), (",", 1)):
+        page.press("zoom-all", key)
+        first, last = view(page)
+        assert last - first == pytest.approx(min(R.cycles, 1.06 * max(lengths[at], 12)), abs=3)
+    page.choose("tile-number", 0)
+    page.press("zoom-all", "t")
+    assert page.run("document.getElementById('tile-number').value") == "7"  # the only timed one
+    page.choose("counter", "0")
+    page.press("zoom-all", "c")
+    assert page.run("document.getElementById('counter').selectedIndex") == 1
+    page.press("zoom-all", "C")
+    page.press("zoom-all", "C")
+    assert page.run("document.getElementById('counter').selectedIndex") == len(SHARES) + len(COUNTERS) - 1
+    page.press("zoom-all", "6")
+    assert page.run("document.getElementById('memory').getBoundingClientRect().top") == pytest.approx(0, abs=60)
+    page.press("zoom-all", "g")
+    assert page.run("document.activeElement.id") == "tile-number"
+    page.press("tile-number", "5")  # typed into the field: no jump to the exchanges
+    assert page.run("document.activeElement.id") == "tile-number"
+    page.press("zoom-all", "?")
+    assert page.run("document.getElementById('help').open") is True
+    assert len(page.texts("#help-keys tr")) == 8
+    page.run("document.getElementById('help').close()")
+
+
 def test_a_row_of_the_table_zooms_to_its_superstep(page: Page) -> None:
     page.run("document.querySelector('tr.go').click()")
     length = numbers(page.text("tr.go td:first-child"))[0]
@@ -212,7 +272,7 @@ def test_drawn_pixels_follow_the_recording(page: Page) -> None:
             const x = 112 + {cycle / R.cycles} * (c.clientWidth - 120);
             return [...c.getContext('2d').getImageData(x * s, 204 * s, 1, 1).data].slice(0, 3); }})()"""
         colours.append(tuple(page.run(script)))
-    assert colours == [(43, 108, 212), (151, 161, 174), (217, 119, 43)]  # --compute, --sync, --exchange
+    assert colours == [(43, 108, 212), (151, 161, 174), (196, 101, 28)]  # --compute, --sync, --exchange
 
 
 # --- exchange and memory ---

@@ -37,6 +37,12 @@ _COUNTERS = {
     "receive_cycles": "cycles receiving",
     "exchange_idle": "cycles idle in the exchange",
 }
+# Shares of 1: the counter that is divided, by "cycles" (of the superstep, or all of the program) or by "turns".
+_SHARES = (
+    ("turns", "cycles", "issue utilisation", "turns used / turns available in the superstep's or the program's cycles"),
+    ("amp", "turns", "AMP utilisation", "AMP instructions / turns used"),
+    ("worker_busy", "cycles", "time with workers running", "cycles with workers running / cycles"),
+)
 _DERIVED = {
     "supervisor_busy": Column("CT", "cycles of compute phases in which no launch was under way"),
     "wait_cycles": Column("BT", "cycles from the tile's arrival at the barrier to its release"),
@@ -65,9 +71,10 @@ def page_data(report: Report) -> dict[str, Any]:
         "chip": _grid(recording),
         "computeNames": recording.compute_names,
         "exchangeNames": recording.exchange_names,
+        "computeCycles": recording.compute_cycles.tolist(),
         "releases": recording.release.tolist(),
         "stretches": [asdict(stretch) for stretch in stretches(report)],
-        "counters": [_counter(name) for name in _COUNTERS if name not in recording.missing],
+        "counters": _counters(recording),
         "sampled": sorted({int(tile) for tile in recording.worker_runs[:, 1]}),
         "roofline": _roofline(report),
         "slowTiles": recording.slow_tiles(),
@@ -113,9 +120,25 @@ def places(recording: Recording) -> I64:
     return (row * grid.columns + column) * grid.lanes + lane
 
 
+def _counters(recording: Recording) -> list[dict[str, Any]]:
+    """What can be shown of every tile: shares first, then counts."""
+    shares = [
+        {"name": name, "per": per, "label": label, "meaning": meaning, "exchange": False}
+        for name, per, label, meaning in _SHARES
+        if name not in recording.missing
+    ]
+    return shares + [_counter(name) for name in _COUNTERS if name not in recording.missing]
+
+
 def _counter(name: str) -> dict[str, Any]:
     column = _DERIVED.get(name) or column_table()[name]
-    return {"name": name, "label": _COUNTERS[name], "meaning": column.meaning, "exchange": column.dims[0] == "B"}
+    return {
+        "name": name,
+        "per": "",
+        "label": _COUNTERS[name],
+        "meaning": column.meaning,
+        "exchange": column.dims[0] == "B",
+    }
 
 
 def _arrays(report: Report) -> dict[str, NDArray[Any]]:

@@ -52,7 +52,7 @@ class Pages {
     this.entry = entry;
     if (!this.contents.has(entry.block)) this.contents.set(entry.block, await unpackBlock(byId(`block-${entry.block}`)));
     if (this.entry !== entry) return;  // another one was chosen meanwhile
-    const counter = this.view?.tiles.chosen().name;
+    const counter = this.view?.tiles.chosen().label;
     this.view = new LayerView(this.contents.get(entry.block));
     if (counter) this.view.tiles.choose(counter);
     if (!this.several) return;

@@ -28,8 +28,8 @@ class Tiles {
 
   chosen() { return this.report.counters[+this.counter.value]; }
 
-  choose(name) {
-    const at = this.report.counters.findIndex((counter) => counter.name === name);
+  choose(label) {
+    const at = this.report.counters.findIndex((counter) => counter.label === label);
     if (at < 0) return;
     this.counter.value = at;
     this.fillPhases();
@@ -38,7 +38,7 @@ class Tiles {
 
   nextCounter(by) {
     const { counters } = this.report, at = (+this.counter.value + by + counters.length) % counters.length;
-    this.choose(counters[at].name);
+    this.choose(counters[at].label);
   }
 
   // Values of the chosen counter by tile.
@@ -50,8 +50,30 @@ class Tiles {
       if (phase >= 0 && p !== phase) continue;
       for (let tile = 0; tile < tiles; tile++) found[tile] += source[p * tiles + tile];
     }
+    if (this.chosen().per) this.divide(found, phase);
     return found;
   }
+
+  // Counts into shares: of the turns that the tile used, or of the cycles that it had.
+  divide(found, phase) {
+    const { tiles, arrays, computeNames, computeCycles, cycles, workers, turn } = this.report, { name, per } = this.chosen();
+    if (per === "cycles") {
+      const had = phase < 0 ? cycles : computeCycles[phase];
+      const whole = name === "turns" ? had * workers / turn : had;
+      for (let tile = 0; tile < tiles; tile++) found[tile] = whole ? found[tile] / whole : 0;
+      return;
+    }
+    for (let tile = 0; tile < tiles; tile++) {
+      let turns = 0;
+      for (let p = 0; p < computeNames.length; p++) if (phase < 0 || p === phase) turns += arrays.turns[p * tiles + tile];
+      found[tile] = turns ? found[tile] / turns : 0;
+    }
+  }
+
+  // A value as written, and as written where there is little room.
+  text(value) { return this.chosen().per ? percent(value) : number(value); }
+
+  short(value) { return this.chosen().per ? `${+(100 * value).toPrecision(3)} %` : shortNumber(value); }
 
   change() {
     this.now = this.values();
@@ -59,8 +81,9 @@ class Tiles {
     this.most = this.sorted[this.sorted.length - 1];
     this.least = this.sorted[0];
     this.sum = this.now.reduce((a, b) => a + b, 0);
-    byId("counter-info").textContent = `${this.chosen().meaning}: total ${number(this.sum)}, least ${number(this.least)}, ` +
-      `median ${number(this.sorted[Math.floor((this.sorted.length - 1) / 2)])}, most ${number(this.most)}`;
+    const whole = this.chosen().per ? `mean ${this.text(this.sum / this.now.length)}` : `total ${this.text(this.sum)}`;
+    byId("counter-info").textContent = `${this.chosen().meaning}: ${whole}, least ${this.text(this.least)}, ` +
+      `median ${this.text(this.sorted[Math.floor((this.sorted.length - 1) / 2)])}, most ${this.text(this.most)}`;
     this.drawHeat();
     this.drawHistogram();
     this.drawSorted();
@@ -118,10 +141,10 @@ class Tiles {
   legend(draw, width, height) {
     for (let i = 0; i < 120; i++) {
       draw.fillStyle = heat(i / 119);
-      draw.fillRect(32 + i * 2, height - 22, 2, 10);
+      draw.fillRect(32 + i * 2, height - 24, 2, 10);
     }
-    label(draw, shortNumber(this.low()), 32, height - 5);
-    label(draw, shortNumber(this.most), 272, height - 5, "right");
+    label(draw, this.short(this.low()), 32, height - 5);
+    label(draw, this.short(this.most), 272, height - 5, "right");
     draw.fillStyle = css("idle");
     draw.fillRect(300, height - 22, 12, 10);
     label(draw, "no part of the program", 318, height - 16);
@@ -129,7 +152,7 @@ class Tiles {
 
   describe(tile) {
     const { row, column, lane } = this.position(tile);
-    return `tile ${tile} (column ${column}, row ${row}, lane ${lane}): ${number(this.now[tile])} ${this.chosen().label}`;
+    return `tile ${tile} (column ${column}, row ${row}, lane ${lane}): ${this.text(this.now[tile])} ${this.chosen().label}`;
   }
 
   tileAt({ x, y }) {
@@ -183,15 +206,15 @@ class Tiles {
       draw.fillStyle = css("compute");
       draw.fillRect(left + i * wide, bottom - tall, wide - 1, tall);
     });
-    label(draw, shortNumber(this.low()), left, height - 8);
-    label(draw, shortNumber(this.most), width - 6, height - 8, "right");
+    label(draw, this.short(this.low()), left, height - 8);
+    label(draw, this.short(this.most), width - 6, height - 8, "right");
     byId("histogram-info").textContent = `${number(counts.reduce((a, b) => a + b, 0))} tiles; ` +
       `${number(this.now.filter((v) => v === 0).length)} of them at 0`;
   }
 
   drawSorted() {
     const { draw, width, height } = canvasOf("sorted-canvas"), left = 56, bottom = height - 20, n = this.sorted.length;
-    valueAxis(draw, 6, bottom, left, width - 6, this.most);
+    valueAxis(draw, 6, bottom, left, width - 6, this.most, (value) => this.short(value));
     draw.strokeStyle = css("compute");
     draw.lineWidth = 2;
     draw.beginPath();

@@ -80,7 +80,7 @@ class Timeline {
     const a = Math.max(this.left, this.x(s.start)), b = Math.min(this.width - 8, this.x(s.start + s.cycles));
     const text = s.name || s.kind;
     if (s.kind === "sync" || b - a < this.pen.measureText(text).width + 10) return;
-    this.pen.fillStyle = "#ffffff";
+    this.pen.fillStyle = css("on-fill");
     this.pen.textAlign = "center";
     this.pen.fillText(text, (a + b) / 2, y);
   }

@@ -150,6 +150,10 @@ def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
     return lines
 
 
+# What is told of a layer alone, not in a network's document.
+_OF_LAYERS = ("plans", "estimate")
+
+
 @dataclass(frozen=True)
 class NetworkOptions:
     """The options of `network` beyond the choice."""
@@ -217,7 +221,8 @@ def _print_network(
     emulation = table.emulation(documents, elapsed)
     head = {"network": network.name, **dataclasses.asdict(choice), "chip": chip.name}
     head["pass"] = head.pop("direction")
-    document = {**head, "layers": documents, "totals": summed, "emulation": emulation}
+    layers = [{key: value for key, value in layer.items() if key not in _OF_LAYERS} for layer in documents]
+    document = {**head, "layers": layers, "totals": summed, "emulation": emulation}
     if options.report:
         save_network(document, options.report.folder)
     if options.as_json:

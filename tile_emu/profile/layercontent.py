@@ -229,8 +229,7 @@ def _foot(report: Report) -> str:
     from tile_emu import __version__
 
     recording = report.recording
-    writer = recording.writer or f"tile-emu {__version__}"
-    text = f"Page by tile-emu {__version__}; recorded by {writer}, {recording.model}."
+    text = f"Page by tile-emu {__version__}; recorded by {recording.writer}, {recording.model}."
     lacking = sorted(recording.missing)
     if lacking:
         text += f" That version did not record {', '.join(lacking)}."

@@ -83,7 +83,7 @@ class Recording:
     supervisor_executions: Annotated[I64, Column("CI", "executions of each instruction by supervisors, all tiles")]
     # Runs of workers on a few chosen tiles, i64[n, 5]: compute phase, tile, worker, cycle of the first turn, turns.
     worker_runs: I64 = field(default_factory=lambda: np.zeros((0, 5), np.int64))
-    writer: str = ""  # the version that wrote the file read, "tile-emu 0.1.0"; "": this one, not read from a file
+    writer: str = field(default_factory=lambda: _this_version())  # the version that recorded it, "tile-emu 0.1.0"
     missing: frozenset[str] = frozenset()  # columns that the file read did not have: zeros stand in their place
 
     def __post_init__(self) -> None:
@@ -284,6 +284,12 @@ class Recording:
         from tile_emu.profile.notebook import recording_html
 
         return recording_html(self)
+
+
+def _this_version() -> str:
+    from tile_emu import __version__
+
+    return f"tile-emu {__version__}"
 
 
 # Columns of format 1: a file without them is no recording.

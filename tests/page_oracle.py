@@ -187,7 +187,12 @@ class Oracle:
 
     def happened(self) -> list[str]:
         """Cells of what happened, superstep by superstep."""
-        return [cell for s in self.steps if s.cycles for cell in (f"{s.kind} {s.name}", f"{s.cycles:,}")]
+        return [cell for s in self.steps if s.cycles for cell in (self.called(s), f"{s.cycles:,}")]
+
+    @staticmethod
+    def called(step: Step) -> str:
+        """Exchanges are called "exchange 0" already."""
+        return step.name if step.kind == "exchange" else f"{step.kind} {step.name}"
 
     def advice(self) -> list[str]:
         """The lines that this report's numbers call for (tests.reports.page_report)."""

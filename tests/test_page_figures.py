@@ -324,7 +324,7 @@ def test_what_is_under_the_mouse(page: Page) -> None:
     begin = 0
     for step in ORACLE.steps:
         if begin <= 7075 < begin + step.cycles:
-            assert f"{step.kind} {step.name}, {step.cycles:,} cycles" in text
+            assert f"{ORACLE.called(step)}, {step.cycles:,} cycles" in text
         begin += step.cycles
 
 
@@ -355,6 +355,36 @@ def test_memory_map_and_live_bytes(page: Page) -> None:
     ticks = [(text, y) for text, x, y in texts(page, "live-canvas") if x == 60]
     for text, y in ticks:
         assert text == kib((height - 24 - y) / (height - 30) * live.max())
+
+
+def test_what_is_under_the_mouse_in_the_memory(page: Page) -> None:
+    """The largest block of the tile, and the bytes live in every superstep; last, because it changes the texts."""
+    sram = REPORT.sram
+    assert sram is not None
+    width, _ = size(page, "map-canvas")
+    mine = np.flatnonzero(sram.tile == TILE)
+    block = mine[sram.nbytes[mine].argmax()]
+    middle = sram.address[block] + sram.nbytes[block] / 2 - sram.base
+    page.hover("map-canvas", 4 + middle * (width - 8) / 638_976, 20)
+    name = sram.names[sram.name_index[block]]
+    assert page.text("#map-info") == f"{name}: {sram.nbytes[block]:,} B at 0x{sram.address[block]:x}"
+    live = sram.live.astype(int) @ sram.nbytes.reshape(-1, 3).T + sram.code.sum(axis=1)
+    width, _ = size(page, "live-canvas")
+    for step in range(7):
+        page.hover("live-canvas", 66 + (step + 0.5) * (width - 72) / 7, 50)
+        kind = ("compute phase", "exchange")[step % 2]
+        wanted = f"{kind} {step // 2}: {live[step].max():,} B at most, {live[step, TILE]:,} B on tile {TILE}"
+        assert page.text("#live-info") == wanted
+
+
+def test_what_is_under_the_mouse_on_the_chip(page: Page) -> None:
+    turns, other = R.turns.sum(axis=0), 500
+    cells = page.drawn("heat-canvas", "fillRect")[:1472]
+    left, top, wide, tall = cells[sorted(range(1472), key=place).index(other)]["given"]
+    page.hover("heat-canvas", left + wide / 2, top + tall / 2)
+    row, column, lane = place(other)
+    text = f"tile {other} (column {column}, row {row}, lane {lane}): {turns[other]:,} worker turns"
+    assert page.text("#heat-info") == text
 
 
 def test_exchange_matrix_colours(page: Page) -> None:

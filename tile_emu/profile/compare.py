@@ -10,7 +10,7 @@ import numpy as np
 
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.subject import Subject
-from tile_emu.profile.text import count, kib, percent, seconds
+from tile_emu.profile.text import count, kib, percent, seconds, step_name
 
 _BINS = 12
 
@@ -74,10 +74,15 @@ def rows(subjects: Sequence[Subject]) -> list[Row]:
 
 def superstep_rows(subjects: Sequence[Subject]) -> list[Row]:
     """Cycles by kind and name of the superstep, the most different first."""
+    return [row for _, row in _supersteps(subjects)]
+
+
+def _supersteps(subjects: Sequence[Subject]) -> list[tuple[tuple[str, str], Row]]:
+    """The same with kind and name of each."""
     steps = [subject.supersteps for subject in subjects]
     names = list(dict.fromkeys(key for step in steps for key in step))
-    found = [Row(" ".join(key).strip(), "count", tuple(step.get(key) for step in steps)) for key in names]
-    return sorted((row for row in found if any(row.values)), key=_spread, reverse=True)
+    found = [(key, Row(step_name(*key), "count", tuple(step.get(key) for step in steps))) for key in names]
+    return sorted((pair for pair in found if any(pair[1].values)), key=lambda pair: _spread(pair[1]), reverse=True)
 
 
 def _spread(row: Row) -> float:
@@ -101,10 +106,11 @@ def explanation(base: Subject, other: Subject) -> list[str]:
     before, after = float(base.document["cycles"]), float(other.document["cycles"])
     change = after - before
     lines = [f"{other.name} takes {_signed(change)} cycles ({100 * change / before:+.1f} %)" if before else "no cycles"]
-    parts = superstep_rows([base, other]) or layer_rows([base, other])
-    moved = [(row.name, (row.values[1] or 0) - (row.values[0] or 0)) for row in parts]
+    steps = _supersteps([base, other])
+    parts = [(row, _reason(*key, base, other)) for key, row in steps] or [(r, "") for r in layer_rows([base, other])]
+    moved = [(f"{row.name}{reason}", (row.values[1] or 0) - (row.values[0] or 0)) for row, reason in parts]
     moved = sorted(((name, by) for name, by in moved if by), key=lambda part: -abs(part[1]))
-    lines += [f"{_signed(by)} in {name}{_reason(name, base, other)}" for name, by in moved[:5]]
+    lines += [f"{_signed(by)} in {name}" for name, by in moved[:5]]
     rest = sum(by for _, by in moved[5:])
     if rest:
         lines.append(f"{_signed(rest)} in {len(moved) - 5} other parts")
@@ -123,9 +129,8 @@ def _signed(value: float) -> str:
     return f"{round(value):+,}"
 
 
-def _reason(step: str, base: Subject, other: Subject) -> str:
+def _reason(kind: str, name: str, base: Subject, other: Subject) -> str:
     """What of a superstep's work changed on its busiest tile; empty when that is not known or did not change."""
-    kind, _, name = step.partition(" ")
     if base.recording is None or other.recording is None or kind not in ("compute", "exchange"):
         return ""
     before, after = (_work(recording, kind, name) for recording in (base.recording, other.recording))

@@ -15,7 +15,7 @@ from tile_emu.profile.html import UTILISATIONS, cards, listed, split, table
 from tile_emu.profile.listing import codelet_uses
 from tile_emu.profile.pagedata import page_data
 from tile_emu.profile.report import Report
-from tile_emu.profile.text import count, kib, percent, seconds
+from tile_emu.profile.text import count, kib, percent, seconds, step_name
 from tile_emu.profile.trace import title_of
 
 _SLOWEST = 10
@@ -190,7 +190,7 @@ def _prediction(report: Report, predicted: Mapping[str, int], steps: Sequence[St
     ]
     rows = [(name.replace("_", " "), count(value)) for name, value in predicted.items() if name != "total"]
     foreseen = table(("part of the prediction", "cycles"), rows, numeric=(1,))
-    happened = [(f"{s.kind} {s.name}".strip(), count(s.cycles)) for s in steps if s.cycles][:_MOST_STEPS]
+    happened = [(step_name(s.kind, s.name), count(s.cycles)) for s in steps if s.cycles][:_MOST_STEPS]
     counted = table(("what happened", "cycles"), happened, numeric=(1,))
     both = f'<div id="foreseen">{foreseen}</div><div id="happened">{counted}</div>'
     return f'{cards(entries)}<div class="two">{both}</div>'

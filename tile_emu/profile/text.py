@@ -24,3 +24,8 @@ def seconds(value: float) -> str:
         if value >= scale:
             return f"{value / scale:.4g} {unit}"
     return f"{value * 1e9:.4g} ns"
+
+
+def step_name(kind: str, name: str) -> str:
+    """What a superstep's compute, sync or exchange is called; a name that says its kind itself stands alone."""
+    return name if name.startswith(kind) else f"{kind} {name}".strip()

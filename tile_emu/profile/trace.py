@@ -12,6 +12,7 @@ from typing import Any
 
 from tile_emu.profile.protobuf import chunk, number
 from tile_emu.profile.recording import Recording
+from tile_emu.profile.text import step_name
 
 # Bytes of a trace, beyond which nothing but the phases is added. What is left out is said in the trace.
 MAX_BYTES = 19_000_000
@@ -101,7 +102,7 @@ def perfetto_trace(recording: Recording, title: str, max_bytes: int = MAX_BYTES)
     writer.process(f"{title} (1 ns is 1 tile cycle)")
     writer.track(_PHASES_UUID, "phases", _PROCESS_UUID, 0)
     for kind, name, start, end in stretches(recording):
-        writer.slice(_PHASES_UUID, f"{kind} {name}".strip(), start, end)
+        writer.slice(_PHASES_UUID, step_name(kind, name), start, end)
     _utilisation(writer, recording)
     timed = {int(tile) for tile in recording.worker_runs[:, 1]}
     slow = [tile for tile in recording.slow_tiles() if tile in timed]
@@ -159,13 +160,13 @@ def _tile(writer: _Writer, recording: Recording, tile: int, rank: int) -> None:
     start, end = recording.tile_start[:, tile], recording.tile_end[:, tile]
     for phase, name in enumerate(recording.compute_names):
         notes = {"worker turns": int(recording.turns[phase, tile]), "MACs": int(recording.macs[phase, tile])}
-        writer.slice(uuid, f"compute {name}".strip(), int(start[phase]), int(end[phase]), notes)
+        writer.slice(uuid, step_name("compute", name), int(start[phase]), int(end[phase]), notes)
         if phase < len(recording.exchange_names):
             released, left = int(recording.release[phase]), int(recording.row_end[phase, tile])
             writer.slice(uuid, "wait for the barrier", int(end[phase]), released)
             words = {"words sent": int(recording.sent[phase, tile])}
             words["words received"] = int(recording.received[phase, tile])
-            writer.slice(uuid, f"exchange {recording.exchange_names[phase]}", released, left, words)
+            writer.slice(uuid, step_name("exchange", recording.exchange_names[phase]), released, left, words)
 
 
 def _workers(writer: _Writer, recording: Recording, ranks: Mapping[int, int]) -> None:

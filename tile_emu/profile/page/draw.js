@@ -99,3 +99,6 @@ function pressable(element, action) {
     action();
   };
 }
+
+// What a superstep's part is called; a name that says its kind itself stands alone.
+const stepName = (kind, name) => (name.startsWith(kind) ? name : `${kind} ${name || "(no vertices)"}`);

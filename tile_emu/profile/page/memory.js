@@ -113,7 +113,7 @@ class Memory {
   pointLive({ x }) {
     const step = Math.floor((x - 66) / this.step), { computeNames, exchangeNames } = this.report;
     if (step < 0 || step >= this.report.sram.steps) return;
-    const name = step % 2 ? `exchange ${exchangeNames[(step - 1) / 2]}` : `compute ${computeNames[step / 2]}`;
+    const name = step % 2 ? stepName("exchange", exchangeNames[(step - 1) / 2]) : stepName("compute", computeNames[step / 2]);
     byId("live-info").textContent = `${name}: ${number(this.curves.most[step])} B at most, ` +
       `${number(this.curves["this tile"][step])} B on tile ${this.selection.tile}`;
   }

@@ -211,7 +211,7 @@ class Timeline {
 
   chipAt(cycle) {
     const s = this.report.stretches.find((found) => found.start <= cycle && cycle < found.start + found.cycles);
-    return s ? `${s.kind} ${s.name || "(no vertices)"}, ${number(s.cycles)} cycles` : "";
+    return s ? `${stepName(s.kind, s.name)}, ${number(s.cycles)} cycles` : "";
   }
 
   workerAt(tile, worker, cycle) {

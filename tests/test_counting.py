@@ -235,7 +235,7 @@ def test_executions_are_those_of_the_trace(engine: str) -> None:
     found = {base + 4 * int(word): int(counts[word]) for word in np.flatnonzero(counts)}
     traced, place = jumping("interpreter", trace=True)
     assert traced._tracer is not None and place == stopped
-    *done, faulted = (entry.address for entry in traced._tracer.entries)
+    *done, faulted = (entry.address for entry in traced._tracer.trace())
     assert found == Counter(done) and faulted == stopped
     # 0x80000 + 7 * 0x10000 is the first address outside: the seventh pass stops before its load.
     assert found[stopped - 8] == 7 and found[stopped] == 6

@@ -80,3 +80,51 @@ def test_a_fault_stops_the_trace_at_the_faulting_instruction():
     made.load(assemble(text=".worker\nstart: setzi $m0, 2\nld32 $m1, $m0, 0\nexitz $mzero\n"))
     with pytest.raises(TileFault, match="INVALID_ADDR"):
         made.run_workers("start", workers=[0], trace=True)
+
+
+LONG = """
+.worker
+.globl start
+start:
+    setzi $m0, 50000
+loop:
+    add $m1, $m1, 3
+    xor $m2, $m1, $m0
+    brnzdec $m0, loop
+    exitz $mzero
+"""
+
+
+def test_a_long_trace_is_whole():
+    """Steps are taken away in portions: none is lost, and changes belong to their steps across portions."""
+    made = Tile("ipu21")
+    made.load(assemble(text=LONG))
+    run = made.run_workers("start", workers=[0, 3], trace=True)
+    trace = run.trace()
+    each = 2 + 3 * 50_001
+    assert len(trace) == 2 * each and [trace[i].context for i in (0, each - 1, each, -1)] == [
+        "worker 0", "worker 0", "worker 3", "worker 3",
+    ]  # fmt: skip
+    for first in (1, each + 1):
+        for k in (0, 1, 21_844, 21_845, 43_690, 50_000):
+            add, xor, branch = trace[first + 3 * k : first + 3 * k + 3]
+            assert add.changes == (f"$m1 {3 * k:#x} -> {3 * k + 3:#x}",)
+            left = 50_000 - k
+            assert f"-> {(3 * k + 3) ^ left:#x}" in str(xor) or not xor.changes
+            assert branch.changes == ((f"$m0 {left:#x} -> {left - 1:#x}",) if left else ())
+    assert dict(turns_by_line(trace)) == {
+        "<text>:5": 2, "<text>:7": 100_002, "<text>:8": 100_002, "<text>:9": 100_002, "<text>:10": 2,
+    }  # fmt: skip
+
+
+def test_a_trace_ends_with_its_run():
+    """What runs after a traced fault is not traced, also where it is checked."""
+    made = Tile("ipu21", check=True)
+    made.load(assemble(text=".worker\nstart: ld32 $m1, $m0, $mzero, 0\nexitz $mzero\n"))
+    with pytest.raises(TileFault, match="INVALID_ADDR"):
+        made.run_workers("start", workers=[0], trace=True)
+    made.mrf[0, 0] = 0x50000
+    made.write(0x50000, np.array([7], np.uint32))
+    made.run_workers("start", workers=[0])
+    assert made.mrf[0, 1] == 7
+    assert made.arrays.inspected().take_trace()[0].size == 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
-from tile_emu.tile import notes
+from tile_emu.tile import layout, notes
 from tile_emu.tile.sram import allocate_sram
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 UNLIMITED = 1 << 62
 RANGES = 64  # watched ranges at most
+TRACED_STEPS = 1 << 16  # kept in compiled code before they are taken away
+TRACED_CHANGES = 1 << 18
 FINDINGS_KEPT = 64  # different findings kept for each tile; more are only counted
 
 
@@ -25,7 +27,8 @@ class Inspection:
 
     Shapes, N tiles: states int64[N, .]; findings int64[N, kept, .]; written uint8[N, SRAM size]; touched int32[N, SRAM
     words, 4] (what they hold: notes.py); breakpoints uint8[words of executable memory] and ranges int64[., 3] (first
-    byte offset, end, accesses) hold for every tile. Large ones take memory only where they are touched.
+    byte offset, end, accesses) hold for every tile. trace, of tile 0: steps and changes (notes.py), the registers
+    seen last by context, and each context's last step. Large ones take memory only where they are touched.
     """
 
     def __init__(self, chip: Chip, tiles: int, checking: bool) -> None:
@@ -38,15 +41,21 @@ class Inspection:
         self.touched = allocate_sram(tiles, 4 * memory.size).view(np.int32).reshape(tiles, memory.size // 4, 4)
         self.breakpoints = np.zeros((memory.interleaved_base - memory.base) // 4, np.uint8)
         self.ranges = np.zeros((RANGES, 3), np.int64)
+        self.trace = (
+            np.zeros((0, notes.STEP_FIELDS), np.int64),
+            np.zeros((0, notes.CHANGE_FIELDS), np.int64),
+            np.zeros((layout.CONTEXTS, notes.WATCHED), np.uint32),
+            np.full(layout.CONTEXTS, notes.NO_STEP, np.int64),
+        )
         self.states[:, notes.CHECKING] = checking
         self.states[:, notes.STEPS_LEFT] = UNLIMITED
         self.states[:, notes.WANTED_CONTEXT] = -1
         self.states[:, notes.PHASE] = 1  # 0 is that of words never touched
 
     @property
-    def views(self) -> tuple[NDArray[Any], ...]:
+    def views(self) -> tuple[Any, ...]:
         """What the loops take, in the order of notes.view_of."""
-        return self.states, self.findings, self.written, self.touched, self.breakpoints, self.ranges
+        return self.states, self.findings, self.written, self.touched, self.breakpoints, self.ranges, self.trace
 
     # Steps and stops, of tile 0.
 
@@ -72,6 +81,31 @@ class Inspection:
         """Watch these ranges (first address, end, accesses)."""
         self.ranges[: len(ranges)] = np.array(ranges, np.int64).reshape(-1, 3) - [self.base, self.base, 0]
         self.states[:, notes.RANGES] = len(ranges)
+
+    # Tracing, of tile 0.
+
+    def start_trace(self) -> None:
+        """Keep what executes from now on. Room is made at the first call."""
+        steps, changes, seen, last = self.trace
+        if not len(steps):
+            steps = np.zeros((TRACED_STEPS, notes.STEP_FIELDS), np.int64)
+            changes = np.zeros((TRACED_CHANGES, notes.CHANGE_FIELDS), np.int64)
+            self.trace = steps, changes, seen, last
+        last[:] = notes.NO_STEP
+        self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]] = 0
+        self.states[0, notes.TRACING] = 1
+
+    def take_trace(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Steps and changes kept so far, copied; the room is free again."""
+        steps, changes, _, last = self.trace
+        counts = self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]]
+        taken = steps[: counts[0]].copy(), changes[: counts[1]].copy()
+        last[last != notes.NO_STEP] -= counts[0]
+        self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]] = 0
+        return taken
+
+    def end_trace(self) -> None:
+        self.states[0, notes.TRACING] = 0
 
     # What happens outside the loops.
 

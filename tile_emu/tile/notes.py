@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from numpy import int64, uint32
+
 from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import CR_CLEAR_WEIGHTS, S_CR
-from tile_emu.tile.layout import SUPERVISOR
+from tile_emu.tile.layout import ARF_STORED, MRF_WRITABLE, SUPERVISOR
 
 __all__ = [
     "enter_context",
@@ -24,6 +26,7 @@ __all__ = [
     "note_launch",
     "note_put",
     "note_read",
+    "note_step",
     "note_wait",
     "note_weights",
     "note_write",
@@ -48,7 +51,23 @@ PHASE = 12
 UNWAITED = 13  # 1 from a launch until the supervisor has waited for its workers
 FINDINGS_KEPT = 14
 FINDINGS_TOTAL = 15
-STATE_FIELDS = 16
+TRACING = 16  # 1: steps and what they changed are kept
+TRACED_STEPS = 17
+TRACED_CHANGES = 18
+STATE_FIELDS = 19
+
+# A traced step, int64: context, byte offset of the instruction, cycle, its word and the next (upper half).
+STEP_CONTEXT, STEP_OFFSET, STEP_CYCLE, STEP_WORDS = range(4)
+STEP_FIELDS = 4
+# A change: the step that made it (as many as were taken away before it less), watched register, old and new word.
+CHANGE_STEP, CHANGE_REGISTER, CHANGE_OLD, CHANGE_NEW = range(4)
+CHANGE_FIELDS = 4
+# Watched registers of a context: $m0.., $a0.., then the accumulators in the order they are kept.
+WATCHED_ARF = MRF_WRITABLE
+WATCHED_ACC = MRF_WRITABLE + ARF_STORED
+ACCUMULATORS = 32
+WATCHED = WATCHED_ACC + ACCUMULATORS
+NO_STEP = -(1 << 62)  # of a context: the step before its first
 
 STOPPED_BY_BREAKPOINT = 1
 STOPPED_BY_WATCH = 2
@@ -84,8 +103,8 @@ UNWRITTEN_READ, UNWRITTEN_SEND, RACE, WEIGHTS_CHANGED, CODE_STORED, STORED_EXECU
 @jit(leaf=True)
 def view_of(views, tile):
     """One tile's part of the inspection."""
-    states, findings, written, touched, breakpoints, ranges = views
-    return states[tile], findings[tile], written[tile], touched[tile], breakpoints, ranges
+    states, findings, written, touched, breakpoints, ranges, trace = views
+    return states[tile], findings[tile], written[tile], touched[tile], breakpoints, ranges, trace
 
 
 @jit(leaf=True)
@@ -119,8 +138,10 @@ def add_finding(state, findings, kind, address, other):
 def stops_before(view, offset, size):
     """Whether to stop before the instruction of ``size`` bytes at an offset; if not, it counts as executed."""
     outlined()
-    state, findings, written, _, breakpoints, _ = view
+    state, findings, written, _, breakpoints, _, trace = view
     if state[STOP] != 0 or state[STEPS_LEFT] <= 0:
+        return True
+    if state[TRACING] != 0 and _is_full(state, trace):
         return True
     if state[RESUMING] == 0:
         if breakpoints[offset >> 2] != 0:
@@ -140,6 +161,62 @@ def stops_before(view, offset, size):
                 told = True
             written[byte] |= CODE
     return False
+
+
+@jit(inline=True)
+def _is_full(state, trace):
+    steps, changes = trace[0], trace[1]
+    return state[TRACED_STEPS] == len(steps) or state[TRACED_CHANGES] + WATCHED > len(changes)
+
+
+@jit(leaf=True)
+def note_step(view, mem32, offset, cycle, mrf, arf, acc):
+    """Keep the step that comes next, and what the context's registers say of the one before it."""
+    outlined()
+    state, trace = view[0], view[6]
+    if state[TRACING] == 0:
+        return
+    context = state[AT_CONTEXT]
+    note_changes(state, trace, context, mrf, arf, acc)
+    last, number = trace[3], state[TRACED_STEPS]
+    step = trace[0][number]
+    step[STEP_CONTEXT] = context
+    step[STEP_OFFSET] = offset
+    step[STEP_CYCLE] = cycle
+    step[STEP_WORDS] = int64(mem32[offset >> 2]) | int64(mem32[(offset >> 2) + 1]) << 32
+    last[context] = number
+    state[TRACED_STEPS] = number + 1
+
+
+@jit(inline=True)
+def _note_change(state, trace, context, register, new):
+    """Compare a register with what it was at the context's last step."""
+    changes, seen, last = trace[1], trace[2], trace[3]
+    old = seen[context, register]
+    if old == new:
+        return
+    seen[context, register] = new
+    if last[context] != NO_STEP:
+        change = changes[state[TRACED_CHANGES]]
+        change[CHANGE_STEP] = last[context]
+        change[CHANGE_REGISTER] = register
+        change[CHANGE_OLD] = old
+        change[CHANGE_NEW] = new
+        state[TRACED_CHANGES] += 1
+
+
+@jit(leaf=True)
+def note_changes(state, trace, context, mrf, arf, acc):
+    """Keep what a context changed since its last step. ``arf`` and ``acc`` count for workers only."""
+    for i in range(MRF_WRITABLE):
+        _note_change(state, trace, context, i, mrf[i])
+    if context == SUPERVISOR:
+        return
+    for i in range(ARF_STORED):
+        _note_change(state, trace, context, WATCHED_ARF + i, arf[i])
+    words = acc.view(uint32)
+    for i in range(ACCUMULATORS):
+        _note_change(state, trace, context, WATCHED_ACC + i, words[i])
 
 
 @jit(leaf=True)
@@ -172,7 +249,7 @@ def _other(packed, own):
 @jit(leaf=True)
 def note_read(view, offset, size):
     outlined()
-    state, findings, written, touched, _, ranges = view
+    state, findings, written, touched, _, ranges, _ = view
     if state[RANGES] != 0:
         _watch(state, ranges, offset, size, ACCESS_READ)
     if state[CHECKING] == 0:
@@ -199,7 +276,7 @@ def note_read(view, offset, size):
 @jit(leaf=True)
 def note_write(view, offset, size):
     outlined()
-    state, findings, written, touched, _, ranges = view
+    state, findings, written, touched, _, ranges, _ = view
     if state[RANGES] != 0:
         _watch(state, ranges, offset, size, ACCESS_WRITE)
     if state[CHECKING] == 0:

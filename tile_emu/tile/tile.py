@@ -18,7 +18,7 @@ from tile_emu.tile.csrspace import NO_SLOT, S_WORKER0_BASE
 from tile_emu.tile.faults import tile_fault
 from tile_emu.tile.layout import FIRST_FAULT, Status
 from tile_emu.tile.state import TileArrays, run_tiles
-from tile_emu.tile.trace import TraceEntry, Tracer
+from tile_emu.tile.trace import Trace, Tracer
 
 if TYPE_CHECKING:
     from tile_emu.asm import Code
@@ -35,9 +35,9 @@ class Run:
     cycles: int  # from the launch (workers) or the call (supervisor) to the end
     turns: list[int]  # bundles issued by each worker, in its last launch
     instructions: int  # workers and supervisor, both halves of a bundle counted
-    entries: tuple[TraceEntry, ...] | None = None  # what was executed, if the run was traced
+    entries: Trace | None = None  # what was executed, if the run was traced
 
-    def trace(self) -> tuple[TraceEntry, ...]:
+    def trace(self) -> Trace:
         """Executed instructions and bundles in order. Raises UsageError if the run was not traced."""
         if self.entries is None:
             raise UsageError("this run was not traced: run it with trace=True")
@@ -191,8 +191,8 @@ class Tile:
     ) -> Run:
         """Launch workers (all six unless named) at an entry with the same vertex state, until all have exited.
 
-        Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, at some ten
-        thousand a second. Raises TileFault, UsageError.
+        Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, at some
+        millions a second. Raises TileFault, UsageError.
         """
         self._tracer = Tracer(self.arrays, self.symbols, self.lines) if trace else None
         arrays = self.arrays
@@ -209,8 +209,8 @@ class Tile:
         turns = [int(arrays.progress[0, w, layout.TURNS]) if w in chosen else 0 for w in range(layout.WORKERS)]
         return Run(last + 1 - start, turns, int(used[layout.COUNT_INSTRUCTIONS]), self._entries())
 
-    def _entries(self) -> tuple[TraceEntry, ...] | None:
-        return None if self._tracer is None else tuple(self._tracer.entries)
+    def _entries(self) -> Trace | None:
+        return None if self._tracer is None else self._tracer.trace()
 
     def settle(self) -> int:
         """A cycle, multiple of 6, at which every earlier worker has exited and every result is ready."""

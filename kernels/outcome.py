@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.check import Check
+from kernels.planner.beside import parts_beside
 from tile_emu import __version__
 from tile_emu.profile.estimate import exchange_widths
 from tile_emu.profile.summary import Summary
@@ -47,6 +48,7 @@ def run_document(
             "peak_rss_bytes": peak_rss_bytes(),
         },
         "plan": plain(result.plan),
+        "parts": parts_beside(plain(result.plan).get("predicted", {}), summary.supersteps),
         "plans": [_choice(rank, plan, plan == result.plan) for rank, plan in enumerate(result.plans, 1)],
         "estimate": {"exchange_width": exchange_widths(result.recording)},
         **findings,

@@ -19,12 +19,19 @@ TILE = 1203
 PLAN = {"codelet": "some", "k_splits": 1234, "padding": 0.25, "predicted": {"gather": 150, "multiply": 300}}
 
 
+PARTS = [
+    {"parts": ["gather"], "predicted": 150, "counted": 1234},
+    {"parts": ["multiply", "finish"], "predicted": 300, "counted": 297},
+    {"parts": [], "predicted": 0, "counted": 15},
+]
+
+
 def page_report() -> Report:
     """A whole chip with random counters, a plan and others; workers of two tiles were timed."""
     report = random_report()
     runs = np.array([[1, 7, 3, 6000, 40], [1, TILE, 2, 7000, 25]], np.int64)
     recording = dataclasses.replace(report.recording, worker_runs=runs)
-    document = {**report.document, "plan": PLAN, "plans": plan_choices()}
+    document = {**report.document, "plan": PLAN, "plans": plan_choices(), "parts": PARTS}
     return dataclasses.replace(report, document=document, recording=recording)
 
 
@@ -175,7 +182,23 @@ def memory(page: Page) -> None:
 def plan(page: Page) -> None:
     error = f"{100 * (ORACLE.cycles / 450 - 1):+.1f} %"
     page.expect("#view [data-part=plan] .card b", ["450", f"{ORACLE.cycles:,}", error])
-    page.expect("#foreseen td", ["gather", "150", "multiply", "300"])
+    page.expect(
+        "#foreseen td",
+        [
+            "gather",
+            "150",
+            "1,234",
+            "+722.7 %",
+            "multiply, finish",
+            "300",
+            "297",
+            "-1.0 %",
+            "foreseen by no part",
+            "0",
+            "15",
+            "",
+        ],
+    )
     page.expect("#happened td", ORACLE.happened())
     page.expect("#plan-values dt", ["codelet", "k splits", "padding"])
     page.expect("#plan-values dd", ["some", "1,234", "0.25"])

@@ -279,6 +279,16 @@ def test_command_shows_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture
         assert text in out, text
 
 
+def test_command_shows_the_plan_part_by_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [{"parts": ["reduce", "finish"], "predicted": 1300, "counted": 1234}]
+    small_report(parts=parts, plans=plan_choices()).save(tmp_path)
+    assert run(["report", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "plan 1 of 3: predicted 450 cycles, counted 500" in out
+    assert "part predicted counted reduce, finish 1,300 1,234" in out
+    assert "workers timed on 1 tiles 1" in out
+
+
 def test_command_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_report().save(tmp_path)
     assert run(["report", str(tmp_path), "--json"]) == 0

@@ -187,6 +187,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     table = parquet.read_table(folder / "recording.parquet")
     assert sum(table["turns"].to_pylist()) == found.turns.sum()
+    # a later run without it leaves no table of the earlier one behind
+    assert run([*SMALL, "--report", str(folder)]) == 0
+    assert not (folder / "recording.parquet").exists()
     capsys.readouterr()
 
 

@@ -151,7 +151,7 @@ def _layer_text(job: Job, run: LayerRun, options: LayerOptions) -> list[str]:
 
 
 # What is told of a layer alone, not in a network's document.
-_OF_LAYERS = ("plans", "estimate")
+_OF_LAYERS = ("plans", "parts", "estimate")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from tile_emu.profile.analysis import (
     slowest,
 )
 from tile_emu.profile.html import UTILISATIONS
-from tile_emu.profile.network import HEAD, network_advice, network_rows, save_network, title_of_network
+from tile_emu.profile.network import HEAD, LAYERS, network_advice, network_rows, save_network, title_of_network
 from tile_emu.profile.recording import Recording
-from tile_emu.profile.report import Report, is_network, read_summary
+from tile_emu.profile.report import RECORDING, Report, is_network, read_summary
 from tile_emu.profile.text import count, kib, percent
 from tile_emu.profile.trace import title_of
 
@@ -55,6 +55,8 @@ def _print_network(folder: Path, as_json: bool, rewrite: bool) -> None:
     """The same for the folder of a network."""
     document = read_summary(folder)
     if rewrite:
+        for own in sorted((folder / LAYERS).glob(f"*/{RECORDING}")):
+            Report.load(own.parent).save_views(own.parent)
         save_network(document, folder)
     if as_json:
         print(json.dumps({**document, "advice": network_advice(document)}, indent=2))
@@ -71,6 +73,7 @@ def _print_network(folder: Path, as_json: bool, rewrite: bool) -> None:
     console.print(table)
     for line in network_advice(document):
         console.print(f"  - {line}")
+    console.print(f"\none layer: tile-emu report {folder / LAYERS}/NAME")
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -100,6 +103,7 @@ def _parts(report: Report) -> Iterable[Any]:
     line = plan_line(report)
     if line:
         yield f"\n[bold]plan[/]\n  {line}"
+    yield from _parts_beside(report)
     lines = advice(report)
     if lines:
         yield "\n[bold]advice[/]"
@@ -181,6 +185,20 @@ def _timed(recording: Recording) -> Iterable[str]:
     shown = ", ".join(map(str, tiles[:_TILES_SHOWN])) + (", ..." if len(tiles) > _TILES_SHOWN else "")
     held = f"; {' and '.join(slow)} held the chip up" if slow else ""
     yield f"\n[bold]workers timed[/] on {len(tiles)} tiles\n  {shown}{held}"
+
+
+def _parts_beside(report: Report) -> Iterable[Table]:
+    """Predicted and counted cycles of the plan's parts, where the kernel handed them over."""
+    found = report.document.get("parts")
+    if not found:
+        return
+    table = Table("  part", box=None, pad_edge=False)
+    for name in ("predicted", "counted"):
+        table.add_column(name, justify="right")
+    for group in found:
+        parts = ", ".join(part.replace("_", " ") for part in group["parts"]) or "foreseen by no part"
+        table.add_row(f"  {parts}", count(group["predicted"]), count(group["counted"]))
+    yield table
 
 
 def plan_line(report: Report) -> str:

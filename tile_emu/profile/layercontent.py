@@ -188,12 +188,26 @@ def _prediction(report: Report, predicted: Mapping[str, int], steps: Sequence[St
         ("plan.counted", count(cycles), "cycles counted"),
         ("plan.error", error, "counted beyond predicted"),
     ]
-    rows = [(name.replace("_", " "), count(value)) for name, value in predicted.items() if name != "total"]
-    foreseen = table(("part of the prediction", "cycles"), rows, numeric=(1,))
+    foreseen = _parts(report, predicted)
     happened = [(step_name(s.kind, s.name), count(s.cycles)) for s in steps if s.cycles][:_MOST_STEPS]
     counted = table(("what happened", "cycles"), happened, numeric=(1,))
     both = f'<div id="foreseen">{foreseen}</div><div id="happened">{counted}</div>'
     return f'{cards(entries)}<div class="two">{both}</div>'
+
+
+def _parts(report: Report, predicted: Mapping[str, int]) -> str:
+    """The prediction part by part, beside what the kernel says that each part's supersteps took."""
+    found = report.document.get("parts")
+    if not found:
+        rows = [(name.replace("_", " "), count(value)) for name, value in predicted.items() if name != "total"]
+        return table(("part of the prediction", "cycles"), rows, numeric=(1,))
+    lines = []
+    for group in found:
+        name = ", ".join(part.replace("_", " ") for part in group["parts"]) or "foreseen by no part"
+        was, cycles = group["predicted"], group["counted"]
+        error = f"{100 * (cycles / was - 1):+.1f} %" if was else ""
+        lines.append((name, count(was), count(cycles), error))
+    return table(("part of the plan", "predicted", "counted", "difference"), lines, numeric=(1, 2, 3))
 
 
 def _plans(report: Report) -> str:

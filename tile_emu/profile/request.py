@@ -52,6 +52,8 @@ class ReportRequest:
         report.save(self.folder)
         if self.parquet:
             report.recording.save_parquet(self.folder / PARQUET)
+        else:
+            (self.folder / PARQUET).unlink(missing_ok=True)  # of an earlier run
 
 
 PARQUET = "recording.parquet"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.differential.run import run_share
 from tests.engines import both_engines
 from tests.test_codelets_matmul import Vertex
+from tile_emu import jit
 from tile_emu.asm import assemble
 from tile_emu.errors import TileFault
 from tile_emu.tile import Tile
 from tile_emu.tile.layout import SUPERVISOR
+from tile_emu.tile.translate import units
 
 BASE, END, HIGH = 0x4C000, 0xE8000, 0x80000
 FP_ICTL = 0x20
@@ -214,3 +220,65 @@ def test_matmul_codelet(acc: bool) -> None:
         got, _ = vertex.run(acc)
     np.testing.assert_array_equal(got, vertex.x @ vertex.w.T + (vertex.partials if acc else 0))
     assert translated[0] > 1000
+
+
+def final_registers(name: str, engine: str) -> list[int]:
+    """Main registers of a worker after one of LOOPS, by one engine."""
+    made = Tile("ipu21", engine=engine)
+    made.load(assemble(text=body(LOOPS[name])))
+    made.run_workers("start", workers=(0,))
+    assert (made.arrays.units.turns > 0) == (engine == "translator")
+    return made.mrf[0].tolist()
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+from tests.test_translator import final_registers
+from tile_emu import jit
+from tile_emu.tile.translate import units
+final_registers("calls", "interpreter")  # from where it is kept
+jit.cache_directory = units.cache_directory = lambda: Path(sys.argv[1])
+print([final_registers(name, "translator") for name in sys.argv[2:]])
+"""
+
+
+def test_processes_that_translate_at_once(tmp_path: Path) -> None:
+    """Two write the same files; a third loads one of two units that share functions, without the other."""
+
+    def start(*names: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _PROCESS, str(tmp_path), *names]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def result(process: subprocess.Popen[str]) -> str:
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        return out.strip()
+
+    both = [start("branches", "calls") for _ in range(2)]
+    expected = [final_registers(name, "interpreter") for name in ("branches", "calls")]
+    assert [result(process) for process in both] == [str(expected)] * 2
+    files = set(tmp_path.rglob("*"))
+    assert result(start("calls")) == str(expected[1:])
+    assert set(tmp_path.rglob("*")) == files
+
+
+def test_what_runs_often_is_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engine auto: turns of several runs add up to what compiling is worth; then a later run loads it early."""
+    monkeypatch.setattr(jit, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(units, "cache_directory", lambda: tmp_path)
+    for name, turns in {"_WORTH_COMPILING": 2500, "_WORTH_LOADING": 300, "_WORTH_REMEMBERING": 300}.items():
+        monkeypatch.setattr(units, name, turns)
+    ended = []
+    for _ in range(6):
+        monkeypatch.setattr(units, "_loaded", {})
+        made = Tile("ipu21", engine="auto")
+        made.load(assemble(text=body("setzi $m0, 160\n1: add $m1, $m1, $m0\nnop\nbrnzdec $m0, 1b")))
+        for worker in (0, 1):
+            made.run_workers("start", workers=(worker,))
+        assert made.mrf[1, 1] == 160 * 161 // 2
+        made.arrays.units.remember()
+        ended.append(made.arrays.units.turns)
+    # 485 turns a worker, of which translated code does all but the exit. The third run brings the sum beyond 2,500;
+    # from the fourth on, the second worker is beyond 300.
+    assert ended == [0, 0, 0, 484, 484, 484]

@@ -30,6 +30,11 @@ class InlinedLibrary(JITCodeLibrary):
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
+        # Nobody uses its environment. Left as it is, whoever loads a caller from the cache would have to import the
+        # module of this function for it, and the source of another unit cannot be imported by name.
+        for variable in ll_module.global_variables:
+            if variable.name.startswith("_ZN08NumbaEnv") and not variable.is_declaration:
+                variable.linkage = "internal"
 
     def _optimize_final_module(self) -> None:
         pass

@@ -35,6 +35,7 @@ _PACKAGES = ("tile_emu", "kernels")
 # No fastmath anywhere: accumulation order is architectural. error_model numpy: a division by zero is a value, not an
 # exception. boundscheck off: the decoder has already checked every register number, and address checks are ours.
 _FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "boundscheck": False}
+_NOT_FOR_C = {"no_cfunc_wrapper": True}  # only ``native`` functions are called by address
 
 
 def _imported_modules(tree: ast.AST) -> set[str]:
@@ -116,11 +117,12 @@ def jit(function: F | None = None, *, inline: bool = False, leaf: bool = False) 
             return target
         if inline:
             # Compiled only as part of a caller, which is what gets cached; when Python calls it, once more.
-            flags = {"forceinline": True, "_nrt": False, **_FLAGS}
-            return _without_literals(numba.njit(**flags)(target), numba.njit(**flags, **INLINED)(target))
+            flags = {"forceinline": True, "_nrt": False, **_FLAGS, **_NOT_FOR_C}
+            return _without_literals(numba.njit(**flags)(target), numba.njit(**{**flags, **INLINED})(target))
         numba.config.CACHE_DIR = str(cache_directory() / "numba" / fingerprint(Path(target.__code__.co_filename)))  # type: ignore[attr-defined]
         # Numba hands a caller's flags down: said nothing, a function first called by an inline one is inlined as well.
-        return _without_literals(numba.njit(cache=True, forceinline=False, _nrt=not leaf, **_FLAGS)(target))
+        flags = {"forceinline": False, "_nrt": not leaf, **_FLAGS, **_NOT_FOR_C}
+        return _without_literals(numba.njit(cache=True, **flags)(target))
 
     return decorate if function is None else decorate(function)
 

@@ -153,6 +153,7 @@ class Machine:
                 if phase == barriers:
                     raise TileEmuError(f"a barrier after the last of the program's {barriers} exchanges")
                 self._exchange(each, record, phase, start, *image.exchanges[phase])
+        self.arrays.units.remember()
         record.finish[:] = self.arrays.sup[:, layout.ARRIVAL] - start
         return dataclasses.replace(record, worker_runs=self.timeline.runs(record))
 

@@ -19,12 +19,13 @@ import numpy as np
 from tests import test_codelets_elementwise as elementwise
 from tests import test_codelets_matmul as matmuls
 from tests import test_graph_codelets as graph
-from tests.engines import both_engines
+from tests.engines import COUNTED_WORDS, both_engines
 from tile_emu.errors import TileFault
 from tile_emu.isa.table import table
 from tile_emu.tile import Tile, layout
+from tile_emu.tile.counting import ExecutionCounter
 
-LIMIT = 20_000  # turns: a variant may loop for ever
+LIMIT = 4_000  # turns: a variant may loop for ever
 VERTICES: dict[str, Callable[[], Any]] = {
     "matmul_f16": lambda: matmuls.Vertex("bow", "f16", 31, 2, 1).run(True),
     "bias_gelu_f16": lambda: elementwise.run("gelu", np.ones((1, 7, 8), np.float16), np.ones((1, 8), np.float16), 2, 4),
@@ -68,8 +69,11 @@ class Variant:
     def executed(self) -> list[int]:
         """Offsets of the words that workers executed."""
         assert self.tile is not None
-        counters = self.tile.arrays.counters[0, layout.EXECUTIONS :].reshape(layout.EXECUTION_PARTS, -1)
-        return [4 * int(word) for word in np.flatnonzero(counters[0, :-1])]
+        arrays, memory = self.tile.arrays, self.tile.chip.memory
+        code = self.tile.read(memory.base, np.uint32, COUNTED_WORDS)
+        arrays.counters[:, layout.TOUCHED] = -1  # everything may have run
+        counted = ExecutionCounter(self.tile.chip.architecture, code).take(arrays.counters)
+        return [4 * int(word) for word in np.flatnonzero(counted.executions[:-1])]
 
 
 def trapped(name: str, offset: int) -> int:

@@ -10,8 +10,6 @@ import typer
 from tile_emu.cli.app_convolution import convolution, plan_convolution
 from tile_emu.cli.app_layers import (
     Check,
-    DumpTranslated,
-    Engine,
     Json,
     LayerGroup,
     PlanRank,
@@ -20,6 +18,7 @@ from tile_emu.cli.app_layers import (
     ReportTiles,
     add_layer_commands,
 )
+from tile_emu.cli.engine_options import with_engine
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -35,7 +34,7 @@ app.add_typer(plan_app, name="plan")
 add_layer_commands(app, run_app, plan_app)
 cache_app = typer.Typer(help="Show or delete what is kept on disk: compiled code, plans, results.", **_SETTINGS)
 app.add_typer(cache_app, name="cache")
-run_app.command()(convolution)
+run_app.command()(with_engine(convolution))
 plan_app.command("conv")(plan_convolution)
 
 Include = Annotated[list[Path] | None, typer.Option("-I", "--include", help="Folder of included files.")]
@@ -99,6 +98,7 @@ def run() -> None:
 
 
 @run_app.command()
+@with_engine
 def matmul(
     m: Annotated[int | None, typer.Option(help="Rows of A and C (taken from --a when given).")] = None,
     k: Annotated[int | None, typer.Option(help="Columns of A, rows of B.")] = None,
@@ -125,8 +125,6 @@ def matmul(
     report_parquet: ReportParquet = False,
     plan_rank: PlanRank = 1,
     check: Check = False,
-    engine: Engine = None,
-    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Matrix product C = A * B over all tiles, checked against float64.
@@ -135,10 +133,8 @@ def matmul(
     error.
     """
     from tile_emu.cli.matmul import Form, Options, run_matmul
-    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
-    choose_engine(engine, dump_translated)
     form = Form(batch, transpose_a, transpose_b, bias, activation, result)
     wanted = ReportRequest.of(report, report_tiles, report_parquet)
     options = Options(m, k, n, dtype, chip, a, b, out, seed, threads, wanted, as_json, form, check, plan_rank)
@@ -147,6 +143,7 @@ def matmul(
 
 
 @app.command()
+@with_engine
 def exchange(
     pattern: Annotated[
         str, typer.Argument(help="p2p, broadcast, gather, scatter, all-to-all, random or transpose.", metavar="PATTERN")
@@ -199,6 +196,7 @@ def compare(
 
 
 @app.command()
+@with_engine
 def sweep(
     grid: Annotated[Path | None, typer.Argument(help="TOML file with tables [[sweep]], see docs/reports.md.")] = None,
     axis: Annotated[
@@ -267,6 +265,7 @@ def link(
 
 
 @app.command()
+@with_engine
 def codelet(
     sources: Annotated[list[Path], typer.Argument(help="Assembly sources or object files of the codelet.")],
     entry: Annotated[str, typer.Option(help="Symbol to start at.")],
@@ -277,8 +276,6 @@ def codelet(
     trace: Annotated[bool, typer.Option("--trace", help="List every executed bundle with what it changed.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Count executions of each source line.")] = False,
     check: Check = False,
-    engine: Engine = None,
-    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Run one codelet on one tile: arrays in, results and cycles out (docs/codelets.md).
@@ -286,9 +283,7 @@ def codelet(
     Exit status: 0 after a run, 1 for a fault, an error in the source or a finding of --check, 2 for a usage error.
     """
     from tile_emu.cli.codelet import print_codelet
-    from tile_emu.engines import choose_engine
 
-    choose_engine(engine, dump_translated)
     clean = print_codelet(sources, entry, state, include or [], define or [], chip, as_json, trace, profile, check)
     raise typer.Exit(0 if clean else 1)
 

@@ -12,8 +12,6 @@ from tile_emu.cli.app_layers import (
     Check,
     ChipName,
     Dtype,
-    DumpTranslated,
-    Engine,
     Json,
     Pass,
     PlanRank,
@@ -68,8 +66,6 @@ def convolution(
     report_parquet: ReportParquet = False,
     plan_rank: PlanRank = 1,
     check: Check = False,
-    engine: Engine = None,
-    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """One pass of a 2-D convolution over all tiles, checked against float64.
@@ -78,10 +74,8 @@ def convolution(
     error.
     """
     from tile_emu.cli.convolution import Options, Sizes, run_convolution
-    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
-    choose_engine(engine, dump_translated)
     image = (batch, channels, height, height if width is None else width, outputs)
     options = Options(
         Sizes(image, kernel, stride, padding, dilation, groups), layout, direction, bias, relu, dtype, chip,

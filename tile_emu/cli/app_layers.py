@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tile_emu.cli.engine_options import with_engine
+
 
 class LayerGroup(TyperGroup):
     """Takes NETWORK.LAYER in the place of a command: `run resnet50.conv1` is `run layer resnet50.conv1`."""
@@ -59,10 +61,6 @@ PlanRank = Annotated[int, typer.Option(help="2 takes the second cheapest plan of
 Check = Annotated[
     bool, typer.Option("--check", help="Look for errors the hardware lets pass: memory never written, races, ...")
 ]
-Engine = Annotated[
-    str | None, typer.Option(help="interpreter, translator or auto: how workers run; results and cycles are the same.")
-]
-DumpTranslated = Annotated[Path | None, typer.Option(help="Folder for a copy of the translated code that ran.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -92,8 +90,6 @@ def layer(
     report_parquet: ReportParquet = False,
     plan_rank: PlanRank = 1,
     check: Check = False,
-    engine: Engine = None,
-    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """One pass of a network's layer, checked against float64: `tile-emu run resnet50.conv3_2b --batch 4`.
@@ -103,10 +99,8 @@ def layer(
     for a usage error.
     """
     from tile_emu.cli.layer import Choice, LayerOptions, run_layer
-    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
-    choose_engine(engine, dump_translated)
     wanted = ReportRequest.of(report, report_tiles, report_parquet)
     choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, plan_rank, check)
     options = LayerOptions(tuple(inputs or ()), weights, encoder_layer, out, threads, wanted, as_json)
@@ -141,8 +135,6 @@ def network(
     report_tiles: ReportTiles = None,
     report_parquet: ReportParquet = False,
     check: Check = False,
-    engine: Engine = None,
-    dump_translated: DumpTranslated = None,
     as_json: Json = False,
 ) -> None:
     """Run all layers of a network, each emulated and checked, one row each; known results come from a cache.
@@ -150,10 +142,8 @@ def network(
     Exit status: 0 when every layer ran, its check passed and --check found nothing, 1 otherwise, 2 for a usage error.
     """
     from tile_emu.cli.layer import Choice, NetworkOptions, run_network
-    from tile_emu.engines import choose_engine
     from tile_emu.profile.request import ReportRequest
 
-    choose_engine(engine, dump_translated)
     wanted = ReportRequest.of(report, report_tiles, report_parquet)
     choice = Choice(batch, seq, heads, direction, dtype, chip, seed, bare, tiles, check=check)
     options = NetworkOptions(tuple(layers or ()), jobs, threads, fresh, listed, markdown, wanted, as_json)
@@ -206,7 +196,7 @@ def plan_matmul(
 
 def add_layer_commands(app: typer.Typer, run_app: typer.Typer, plan_app: typer.Typer) -> None:
     """Declare the commands; ``run_app`` and ``plan_app`` must be of class LayerGroup."""
-    app.command()(network)
-    run_app.command()(layer)
+    app.command()(with_engine(network))
+    run_app.command()(with_engine(layer))
     plan_app.command("layer")(plan_layer)
     plan_app.command("matmul")(plan_matmul)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from tile_emu.jit import DISABLED, jit, native_function
-from tile_emu.tile.layout import PAGE_SHIFT, TOUCHED, TURNS
+from tile_emu.tile.layout import TOUCHED, TURNS
 
-# Context fields. In: addresses of arrays, the entry block, the address of the unit's first page, the limit of turns.
+# Context fields. In: addresses of arrays, the entry block, the unit's lowest address, the limit of turns.
 # Out: words and AMP instructions executed.
 (
     CONTEXT_MEMORY, CONTEXT_PAGES, CONTEXT_MRF, CONTEXT_ARF, CONTEXT_ACC, CONTEXT_CSR, CONTEXT_OWN, CONTEXT_WEIGHTS16,
@@ -25,11 +25,11 @@ MOST_SEGMENTS = 1008
 CONTEXT_FIELDS = CONTEXT_RAN + MOST_SEGMENTS
 
 # A row of the table of units (int64). ADDRESS is 0 while a unit is not translated; TURNS are all its
-# turns, DONE those by translated code.
+# turns, DONE those by translated code, BASE its lowest address.
 (
-    UNIT_ADDRESS, UNIT_BLOCK, UNIT_FIRST_PAGE, UNIT_PAGES, UNIT_NEXT, UNIT_TURNS, UNIT_LIMIT, UNIT_DONE,
+    UNIT_ADDRESS, UNIT_BLOCK, UNIT_FIRST_PAGE, UNIT_PAGES, UNIT_NEXT, UNIT_TURNS, UNIT_LIMIT, UNIT_DONE, UNIT_BASE,
     UNIT_SLOTS,
-) = range(9)  # fmt: skip
+) = range(10)  # fmt: skip
 UNIT_FIELDS = UNIT_SLOTS + 16
 
 
@@ -102,7 +102,7 @@ def run_unit(unit, sram_base, mem8, pages, mrf, arf, acc, csr, own, weights16, w
     context[CONTEXT_WEIGHTS16] = address_of(weights16)
     context[CONTEXT_WEIGHTS32] = address_of(weights32)
     context[CONTEXT_BLOCK] = unit[UNIT_BLOCK]
-    context[CONTEXT_BASE] = sram_base + (unit[UNIT_FIRST_PAGE] << (PAGE_SHIFT + 2))
+    context[CONTEXT_BASE] = unit[UNIT_BASE]
     context[CONTEXT_LIMIT] = limit
     context[CONTEXT_COUNTERS] = address_of(counters)
     context[CONTEXT_COUNTERS_LENGTH] = len(counters)

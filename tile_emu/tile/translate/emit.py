@@ -50,7 +50,7 @@ IN_PC_OUT = 1  # an address is a multiple of 4
 
 
 class Place(NamedTuple):
-    """Where a unit can be left: the address in bytes from its base, or IN_PC_OUT, and how far into which segment."""
+    """Where a unit can be left: bytes from its lowest address, or IN_PC_OUT, and how far into which segment."""
 
     offset: int
     segment: int
@@ -84,9 +84,8 @@ class Emitter:
         self.unit = unit
         self.chip = chip
         base, size, interleaved, _, _, code_end = chip.sram
-        code_bytes = unit.pages * layout.PAGE_BYTES + 8  # a page is decoded with the first words of the next
-        self.map = MemoryMap(base, size, interleaved, code_end, code_bytes)
-        self.base = base + unit.first_page * layout.PAGE_BYTES
+        self.map = MemoryMap(base, size, interleaved, code_end, unit.high - unit.low)
+        self.base = unit.low
         self.block_of = {block.pc: block.index for block in unit.blocks}
         self.places: list[Place] = [Place(0, 0, 0)]  # number 0 is no place
         self.segments: list[Segment] = []

@@ -103,12 +103,14 @@ class Block:
 
 @dataclass
 class Unit:
-    """Blocks in order of address; ``first_page`` and ``pages`` say where their words lie."""
+    """Blocks in order of address, from ``low`` to before ``high``; their words lie in ``pages`` from ``first_page``."""
 
     entry: int
     blocks: list[Block]
     first_page: int
     pages: int
+    low: int
+    high: int
 
 
 def _decode(pc: int, row: Any) -> Instruction | None:
@@ -225,4 +227,4 @@ def _cut(entry: int, found: dict[int, Instruction | None], leaders: set[int], sr
     # The word behind the last instruction counts: a page is decoded together with the first word of the next.
     high = max(i.end for block in blocks for i in block.instructions)
     first = (low - sram_base) // layout.PAGE_BYTES
-    return Unit(entry, blocks, first, (high - 1 - sram_base) // layout.PAGE_BYTES - first + 1)
+    return Unit(entry, blocks, first, (high - 1 - sram_base) // layout.PAGE_BYTES - first + 1, low, high)

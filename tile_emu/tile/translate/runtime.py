@@ -294,8 +294,8 @@ def count_extra(counters, sram_base, pc, turns):
 
 @jit(inline=True)
 def holds_unit(offset, code_low, code_bytes):
-    """Whether a store at an offset changes a unit's code, which starts at code_low."""
-    return code_low <= offset and offset < code_low + code_bytes
+    """Whether a store of at most 8 bytes at an offset changes a unit's code, which starts at code_low."""
+    return code_low - 8 < offset and offset < code_low + code_bytes
 
 
 @jit(inline=True)

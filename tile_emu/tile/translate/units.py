@@ -7,6 +7,7 @@ the generator depends on and of the chip's memory map; Numba keeps the compiled 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -22,12 +23,13 @@ from numpy.typing import NDArray
 
 from tile_emu.engines import dump_folder, known_engine
 from tile_emu.isa.table import table
-from tile_emu.jit import cache_directory, fingerprint
+from tile_emu.jit import DISABLED, cache_directory, fingerprint
 from tile_emu.profile.atomic import replacing
 from tile_emu.tile import layout
 from tile_emu.tile.translate.calls import (
     CONTEXT_FIELDS,
     UNIT_ADDRESS,
+    UNIT_BASE,
     UNIT_BLOCK,
     UNIT_DONE,
     UNIT_FIELDS,
@@ -47,9 +49,10 @@ if TYPE_CHECKING:
 _CAPACITY = 1024  # rows of the table; the table never moves, because threads read it
 _NEVER = np.iinfo(np.int64).max
 # Turns a unit is interpreted for before it is translated (auto): about the time that loading it from the cache, or
-# compiling it, takes.
-_WORTH_LOADING = 1_000_000
-_WORTH_COMPILING = 40_000_000
+# compiling it, takes. Those of earlier runs count too, so that what is run again and again is compiled once.
+_WORTH_LOADING = 2_000_000
+_WORTH_COMPILING = 200_000_000
+_WORTH_REMEMBERING = _WORTH_LOADING
 
 NO_UNITS = np.zeros((1, UNIT_FIELDS), np.int64)
 
@@ -76,9 +79,9 @@ def _relative(instruction: Instruction, base: int) -> bytes:
 
 
 def unit_key(unit: Unit, chip: ChipFacts) -> str:
-    """Content hash of a unit: equal for the same code at any page."""
-    base = chip.sram[0] + unit.first_page * layout.PAGE_BYTES
-    digest = hashlib.sha256(f"{_version()} {chip.sram} {unit.pages}".encode())
+    """Content hash of a unit: equal for the same code wherever it lies."""
+    base = unit.low
+    digest = hashlib.sha256(f"{_version()} {chip.sram}".encode())
     digest.update(chip.slots.tobytes())
     for block in unit.blocks:
         digest.update(f"{block.pc - base} {block.stop}".encode())
@@ -90,7 +93,26 @@ def unit_key(unit: Unit, chip: ChipFacts) -> str:
 
 
 def _path(key: str) -> Path:
+    """Source of a unit. Beside it: an empty file ``.compiled`` once it is, until then its turns in ``.turns``."""
     return cache_directory() / "generated" / f"unit_{key}.py"
+
+
+def _is_compiled(key: str) -> bool:
+    return _path(key).with_suffix(".compiled").is_file()
+
+
+def _earlier_turns(key: str) -> int:
+    """Turns that earlier runs interpreted."""
+    try:
+        return int(_path(key).with_suffix(".turns").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write(text.encode())
 
 
 _loaded: dict[str, int] = {}
@@ -101,9 +123,7 @@ def address_of_unit(unit: Unit, chip: ChipFacts, key: str) -> int:
     if key not in _loaded:
         path = _path(key)
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write(Emitter(unit, chip).source().encode())
+            _write(path, Emitter(unit, chip).source())
         dump = dump_folder()
         if dump is not None:
             dump.mkdir(parents=True, exist_ok=True)
@@ -114,6 +134,8 @@ def address_of_unit(unit: Unit, chip: ChipFacts, key: str) -> int:
         sys.modules[path.stem] = module
         spec.loader.exec_module(module)
         _loaded[key] = int(module.translated.address)
+        if not _is_compiled(key) and not DISABLED:
+            _write(path.with_suffix(".compiled"), "")
     return _loaded[key]
 
 
@@ -127,6 +149,7 @@ class Units:
         self.chip = chip
         self._count = 1
         self._found: dict[int, tuple[Unit, str]] = {}  # row -> unit and its key
+        self._remembered: dict[int, int] = {}  # row -> turns already kept for later runs
         self._lock = threading.Lock()
 
     @property
@@ -182,7 +205,7 @@ class Units:
             key = unit_key(unit, self.chip)
             self._found[row] = unit, key
             new[UNIT_BLOCK] = next(block.index for block in unit.blocks if block.pc == pc)
-            new[UNIT_FIRST_PAGE], new[UNIT_PAGES] = unit.first_page, unit.pages
+            new[UNIT_FIRST_PAGE], new[UNIT_PAGES], new[UNIT_BASE] = unit.first_page, unit.pages, unit.low
             new[UNIT_SLOTS : UNIT_SLOTS + unit.pages] = [
                 arrays.page_slot(tile, unit.first_page + i) for i in range(unit.pages)
             ]
@@ -196,7 +219,19 @@ class Units:
         """Turns after which a unit is translated."""
         if self.engine == "translator" or key in _loaded:
             return 0
-        return _WORTH_LOADING if _path(key).is_file() else _WORTH_COMPILING
+        if _is_compiled(key):
+            return _WORTH_LOADING
+        return max(_WORTH_LOADING, _WORTH_COMPILING - _earlier_turns(key))
+
+    def remember(self) -> None:
+        """Keep the turns of what was not worth compiling yet, for later runs; call at the end of a run."""
+        with self._lock, contextlib.suppress(OSError):  # without it, later runs only compile later
+            for row, (_, key) in self._found.items():
+                turns = int(self.rows[row, UNIT_TURNS])
+                new = turns - self._remembered.get(row, 0)
+                if self.rows[row, UNIT_ADDRESS] == 0 and new >= _WORTH_REMEMBERING and not _is_compiled(key):
+                    _write(_path(key).with_suffix(".turns"), str(_earlier_turns(key) + new))
+                    self._remembered[row] = turns
 
     def _reader(self, arrays: TileArrays, tile: int) -> Callable[[int], Any]:
         base = arrays.chip.memory.base

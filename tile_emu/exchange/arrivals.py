@@ -8,6 +8,8 @@ before a store must name the direction the item came from.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tile_emu.chips.topology import HOST_MUX_BASE, ID_BITS
@@ -112,21 +114,11 @@ def _first_run(send, lo, hi, event):  # type: ignore[no-untyped-def]
     return lo
 
 
-@jit
-def _room(table, n):  # type: ignore[no-untyped-def]
-    """The table, twice as wide if column n is past its end."""
-    if n < table.shape[1]:
-        return table
-    grown = np.empty((table.shape[0], 2 * table.shape[1]), dtype=np.int64)
-    grown[:, :n] = table
-    return grown
-
-
-@jit
+@jit(leaf=True)
 def _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send):  # type: ignore[no-untyped-def]
     """Append what d samples from s at events begin..end: (store event, items, source, address, send event, wide).
 
-    Returns the table, the new count, and the run whose items have the other width, or -1.
+    Returns the new count, and the run whose items have the other width, or -1. What finds no room is only counted.
     """
     physical, _logical, to_store = fabric
     m = mux_delay(physical[s], physical[d])
@@ -137,39 +129,39 @@ def _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send):  # type: 
     while i < hi and send[0, i] < end - m:
         if send[3, i] & code:
             if (send[3, i] & WIDE != 0) != wide:
-                return arrival, n, i
+                return n, i
             first = max(send[0, i], begin - m)
-            arrival = _room(arrival, n)
-            arrival[0, n] = first + later + to_store[d]
-            arrival[1, n] = min(send[0, i] + send[2, i], end - m) - first
-            arrival[2, n] = s
-            arrival[3, n] = send[1, i] + (8 if wide else 4) * (first - send[0, i])
-            arrival[4, n] = first
-            arrival[5, n] = wide
+            if n < arrival.shape[1]:
+                arrival[0, n] = first + later + to_store[d]
+                arrival[1, n] = min(send[0, i] + send[2, i], end - m) - first
+                arrival[2, n] = s
+                arrival[3, n] = send[1, i] + (8 if wide else 4) * (first - send[0, i])
+                arrival[4, n] = first
+                arrival[5, n] = wide
             n += 1
         i += 1
-    return arrival, n, np.int64(-1)
+    return n, np.int64(-1)
 
 
-@jit
+@jit(leaf=True)
 def _hear(arrival, n, d, value, begin, end, wide, neutral, fabric, bounds, send):  # type: ignore[no-untyped-def]
-    """As _listen, from a mux value; returns the table, the count and an outcome."""
+    """As _listen, from a mux value; returns the count and an outcome."""
     fine = (FINE, 0, np.int64(0), np.int64(0))
     source = value & _MUX_MASK
     if source == neutral or source >= HOST_MUX_BASE or end <= begin:
-        return arrival, n, fine
+        return n, fine
     s = np.int64(fabric[1][source])
     if s < 0 or s >= bounds.shape[1] - 1:
-        return arrival, n, (NO_TILE, d, begin, value)
-    arrival, n, odd = _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send)
+        return n, (NO_TILE, d, begin, value)
+    n, odd = _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send)
     if odd >= 0:
-        return arrival, n, (WIDTH, d, send[0, odd], s)
-    return arrival, n, fine
+        return n, (WIDTH, d, send[0, odd], s)
+    return n, fine
 
 
-@jit
+@jit(leaf=True)
 def _ordinary(arrival, d, value, neutral, fabric, bounds, parts):  # type: ignore[no-untyped-def]
-    """32-bit arrivals of d, its mux having ``value`` before; returns table, count, outcome, last mux value."""
+    """32-bit arrivals of d, its mux having ``value`` before; returns count, outcome, last mux value."""
     mux = parts[_MUXES]
     n = 0
     outcome = (FINE, 0, np.int64(0), np.int64(0))
@@ -177,15 +169,15 @@ def _ordinary(arrival, d, value, neutral, fabric, bounds, parts):  # type: ignor
     for x in range(bounds[_MUXES, d], bounds[_MUXES, d + 1] + 1):
         last = x == bounds[_MUXES, d + 1]
         end = np.int64(FOREVER) if last else mux[0, x]
-        arrival, n, outcome = _hear(arrival, n, d, value, begin, end, False, neutral, fabric, bounds, parts[_SENDS])
+        n, outcome = _hear(arrival, n, d, value, begin, end, False, neutral, fabric, bounds, parts[_SENDS])
         if outcome[0] != FINE:
             break
         if not last:
             begin, value = end, mux[1, x]
-    return arrival, n, outcome, value
+    return n, outcome, value
 
 
-@jit
+@jit(leaf=True)
 def _paired(arrival, n, d, partner, neutral, fabric, bounds, parts):  # type: ignore[no-untyped-def]
     """Append the 64-bit arrivals of d: its own paired settings, and its partner's one event later."""
     pair = parts[_PAIRS]
@@ -198,9 +190,9 @@ def _paired(arrival, n, d, partner, neutral, fabric, bounds, parts):  # type: ig
         mine = pair[0, own] if own < own_end else np.int64(FOREVER)
         theirs = pair[0, other] + 1 if other < other_end else np.int64(FOREVER)
         end = min(mine, theirs)
-        arrival, n, outcome = _hear(arrival, n, d, value, begin, end, True, neutral, fabric, bounds, parts[_SENDS])
+        n, outcome = _hear(arrival, n, d, value, begin, end, True, neutral, fabric, bounds, parts[_SENDS])
         if outcome[0] != FINE:
-            return arrival, n, outcome
+            return n, outcome
         own_turn = mine < theirs  # at the same event the tile's own setting comes last and holds
         setter = d if own_turn else partner
         value = pair[1, own] if own_turn else pair[1, other]
@@ -210,7 +202,7 @@ def _paired(arrival, n, d, partner, neutral, fabric, bounds, parts):  # type: ig
         begin = end
     if value != neutral:
         outcome = (LEFT_ON, d, begin, value)
-    return arrival, n, outcome
+    return n, outcome
 
 
 @jit(leaf=True)
@@ -248,9 +240,12 @@ def _check_arrivals(arrival, n, d, fabric, bounds, parts):  # type: ignore[no-un
     return FINE, 0, np.int64(0), np.int64(0)
 
 
-@jit
+@jit(leaf=True)
 def _store(block, n, d, arrival, i, parts, cursor):  # type: ignore[no-untyped-def]
-    """Append one arrival as blocks; ``cursor`` is (next pointer setting, their end, store address)."""
+    """Append one arrival as blocks; ``cursor`` is (next pointer setting, their end, store address).
+
+    Returns the new count and cursor. What finds no room is only counted.
+    """
     pointer = parts[_POINTERS]
     p, p_end, at = cursor
     stored_at, items, s, address, sent_at = arrival[0, i], arrival[1, i], arrival[2, i], arrival[3, i], arrival[4, i]
@@ -262,16 +257,16 @@ def _store(block, n, d, arrival, i, parts, cursor):  # type: ignore[no-untyped-d
         part = items
         if p < p_end:
             part = min(part, pointer[0, p] - stored_at)
-        block = _room(block, n)
-        block[0, n], block[1, n], block[2, n], block[3, n] = d, at, part * per_event, s
-        block[4, n], block[5, n], block[6, n], block[7, n] = address, sent_at, stored_at, per_event
+        if n < block.shape[1]:
+            block[0, n], block[1, n], block[2, n], block[3, n] = d, at, part * per_event, s
+            block[4, n], block[5, n], block[6, n], block[7, n] = address, sent_at, stored_at, per_event
         n += 1
         at += 4 * part * per_event
         address += 4 * part * per_event
         sent_at += part
         stored_at += part
         items -= part
-    return block, n, (p, p_end, at)
+    return n, (p, p_end, at)
 
 
 @jit(inline=True)
@@ -284,38 +279,73 @@ def _sets_nothing(d, partner, bounds):  # type: ignore[no-untyped-def]
     return not within or bounds[_PAIRS, partner] == bounds[_PAIRS, partner + 1]
 
 
-@jit
-def find_blocks(fabric, bounds, parts, mux_before, pointer_before, after, neutral):  # type: ignore[no-untyped-def]
-    """All blocks in order of receiver and store event: the table, their number and an outcome.
+@jit(leaf=True)
+def _merged(arrival, other, ordinary, n):  # type: ignore[no-untyped-def]
+    """Put the arrivals of a tile, the first ``ordinary`` of 32-bit items, then those of 64-bit ones, in the order of
+    their stores. Each kind is in that order; ``other`` is another table of the same shape."""
+    a, b = 0, ordinary
+    for i in range(n):
+        first = b == n or (a < ordinary and arrival[0, a] <= arrival[0, b])
+        taken = a if first else b
+        for row in range(arrival.shape[0]):
+            other[row, i] = arrival[row, taken]
+        a, b = (a + 1, b) if first else (a, b + 1)
+    for row in range(arrival.shape[0]):
+        for i in range(n):
+            arrival[row, i] = other[row, i]
 
-    ``after`` int64[2, tiles] gets the mux values and pointers in force after the last setting.
+
+@jit(leaf=True)
+def _find(fabric, bounds, parts, mux_before, pointer_before, after, neutral, arrival, other, block):  # type: ignore[no-untyped-def]
+    """All blocks in order of receiver and store event: their number, the most arrivals of a tile, and an outcome.
+
+    What does not find room in the tables is only counted; then the outcome means nothing.
     """
     physical, logical, _to_store = fabric
     tiles = bounds.shape[1] - 1
-    arrival = np.empty((6, 64), dtype=np.int64)
-    block = np.empty((8, parts[_MUXES].shape[1] + 16), dtype=np.int64)
-    n = 0
+    n = most = 0
     for d in range(tiles):
-        if _sets_nothing(d, logical[physical[d] ^ _PARTNER], bounds) and mux_before[d] == neutral:
+        partner = logical[physical[d] ^ _PARTNER]
+        if _sets_nothing(d, partner, bounds) and mux_before[d] == neutral:
             after[0, d], after[1, d] = neutral, pointer_before[d]
             continue
-        arrival, count, outcome, after[0, d] = _ordinary(
-            arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts
-        )
-        partner = logical[physical[d] ^ _PARTNER]
+        count, outcome, after[0, d] = _ordinary(arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts)
         if outcome[0] == FINE and partner >= 0 and partner < tiles and parts[_PAIRS].shape[1]:
-            arrival, count, outcome = _paired(arrival, count, d, partner, neutral, fabric, bounds, parts)
-            arrival[:, :count] = arrival[:, np.argsort(arrival[0, :count], kind="mergesort")]
+            ordinary = count
+            count, outcome = _paired(arrival, count, d, partner, neutral, fabric, bounds, parts)
+            if ordinary < count and count <= arrival.shape[1]:
+                _merged(arrival, other, ordinary, count)
+        most = max(most, count)
+        if count > arrival.shape[1]:
+            continue
         if outcome[0] == FINE:
             outcome = _check_arrivals(arrival, count, d, fabric, bounds, parts)
         if outcome[0] != FINE:
-            return block, n, outcome
+            return n, most, outcome
         lo, hi = bounds[_POINTERS, d], bounds[_POINTERS, d + 1]
         cursor = (lo, hi, np.int64(pointer_before[d]))
         for i in range(count):
-            block, n, cursor = _store(block, n, d, arrival, i, parts, cursor)
+            n, cursor = _store(block, n, d, arrival, i, parts, cursor)
         after[1, d] = cursor[2] if cursor[0] == hi else parts[_POINTERS][1, hi - 1]
-    return block, n, (FINE, 0, np.int64(0), np.int64(0))
+    return n, most, (FINE, 0, np.int64(0), np.int64(0))
+
+
+def find_blocks(
+    fabric: tuple[Any, ...], bounds: I64, parts: tuple[I64, ...], mux: I32, pointer: I32, after: I64, neutral: int
+) -> tuple[I64, tuple[int, int, int, int]]:
+    """All blocks in order of receiver and store event, int64[8, n], and an outcome.
+
+    ``fabric``: physical ids, logical ids, sample_to_store; ``mux`` and ``pointer``: in force before. ``after``
+    int64[2, tiles] gets the mux values and pointers in force after the last setting.
+    """
+    arrivals, blocks = 64, parts[_MUXES].shape[1] + parts[_PAIRS].shape[1] + 16
+    while True:
+        arrival, other = np.empty((6, arrivals), np.int64), np.empty((6, arrivals), np.int64)
+        block = np.empty((8, blocks), np.int64)
+        n, most, outcome = _find(fabric, bounds, parts, mux, pointer, after, neutral, arrival, other, block)
+        if n <= blocks and most <= arrivals:
+            return block[:, :n], outcome
+        arrivals, blocks = 2 * max(most, arrivals), 2 * max(n, blocks)
 
 
 def read_log(log: I32, log_count: I32) -> tuple[I64, tuple[I64, ...], tuple[int, int, int, int]]:

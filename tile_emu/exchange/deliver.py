@@ -78,9 +78,8 @@ def deliver(
     _raise(arrivals.check_together(log, log_count))
     _raise(arrivals.check_sends(fabric, bounds, parts[0]))
     after = np.zeros((2, tiles), dtype=np.int64)
-    table, n, outcome = arrivals.find_blocks(fabric, bounds, parts, mux, pointer, after, chip.exchange.neutral_mux)
+    block, outcome = arrivals.find_blocks(fabric, bounds, parts, mux, pointer, after, chip.exchange.neutral_mux)
     _raise(outcome)
-    block = table[:, :n]
     sends = Sends.of_log(bounds[0], parts[0])
     _check_memory(chip, block)
     _check_own(sends, block)

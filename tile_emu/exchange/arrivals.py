@@ -338,7 +338,8 @@ def find_blocks(
     ``fabric``: physical ids, logical ids, sample_to_store; ``mux`` and ``pointer``: in force before. ``after``
     int64[2, tiles] gets the mux values and pointers in force after the last setting.
     """
-    arrivals, blocks = 64, parts[_MUXES].shape[1] + parts[_PAIRS].shape[1] + 16
+    # Most settings begin a block, on both tiles of a pair where they are paired.
+    arrivals, blocks = 512, 16 + parts[_MUXES].shape[1] + 2 * parts[_PAIRS].shape[1] + parts[_POINTERS].shape[1]
     while True:
         arrival, other = np.empty((6, arrivals), np.int64), np.empty((6, arrivals), np.int64)
         block = np.empty((8, blocks), np.int64)

@@ -338,8 +338,9 @@ def find_blocks(
     ``fabric``: physical ids, logical ids, sample_to_store; ``mux`` and ``pointer``: in force before. ``after``
     int64[2, tiles] gets the mux values and pointers in force after the last setting.
     """
-    # Most settings begin a block, on both tiles of a pair where they are paired.
-    arrivals, blocks = 512, 16 + parts[_MUXES].shape[1] + 2 * parts[_PAIRS].shape[1] + parts[_POINTERS].shape[1]
+    # Few settings begin more than two blocks, paired ones on both tiles. What is not used costs nothing.
+    settings = parts[_MUXES].shape[1] + 2 * parts[_PAIRS].shape[1] + parts[_POINTERS].shape[1]
+    arrivals, blocks = 512, 2 * settings + parts[_SENDS].shape[1] + 16
     while True:
         arrival, other = np.empty((6, arrivals), np.int64), np.empty((6, arrivals), np.int64)
         block = np.empty((8, blocks), np.int64)

@@ -152,9 +152,11 @@ def test_windows_of_few_channels(name: str, which: str, tiles: int, chip: str, d
         assert dtype == "f16f32" and (conv.group_outputs if which == "fwd" else conv.group_channels) > 2
         return
     (put,) = puts
-    result = run_contraction([put], {put.x.name: x if which == "fwd" else dout, "w": w}, where, 1, tiles=tiles)
+    arrays = {put.x.name: x if which == "fwd" else dout, "w": w}
+    result = run_contraction([put], arrays, where, 1, tiles=tiles, check=True)
     expected = forward(conv, x, w) if which == "fwd" else gradients(conv, x, w, dout)[0]
     np.testing.assert_array_equal(result.out, expected)
+    assert result.findings is not None and result.findings.total == 0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _STREAM_TAIL = ("weights", "out_groups", "rounds", "entry")
 K_GROUP_BYTES = 32  # one K group of one position or of one output: 16 f16 or 8 f32
 X_OVERREAD = 8  # bytes the matmul workers read behind the last plane of X
 MIN_POSITIONS = 4  # per worker; the pipeline of the matmul codelets is that long
-LEAST_POSITIONS = MIN_POSITIONS * WORKERS  # per tile; fewer are padded
+SLIC_MIN_POSITIONS = 8  # the same of the slim convolution codelets
 UNROLLED = 4  # launches in the supervisor's loop
 
 
@@ -125,7 +125,7 @@ class SlicCodelet:
     chunks: int = 1
     unit_bytes: int = 8  # of X per position, of W per output
     grain: int = 2  # positions of a worker come in pairs
-    over_read: int = 48  # bytes of X, and of OUT
+    over_read: int = 48  # bytes of X
 
     def zero(self, planes: int) -> Codelet:
         """The codelet for ``planes`` windows."""
@@ -153,6 +153,11 @@ def slic_codelet(dtype: str, chip: Chip) -> SlicCodelet | None:
     pipeline do not fit. f32: an instruction takes half a position. Both are left to the AMP.
     """
     return _SLIC.get((dtype, chip.amp_sets))
+
+
+def least_positions(window: int) -> int:
+    """Positions of a tile, those of padding included, at least; ``window`` as of the contraction's shape."""
+    return WORKERS * (SLIC_MIN_POSITIONS if window > 1 else MIN_POSITIONS)
 
 
 _COPY_RECORD = ("source", "dest", "pairs", "rows", "source_pitch", "dest_pitch")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kernels.codelets import (
     COLUMN,
     COPY_OVERREAD,
+    SLIC_MIN_POSITIONS,
     UNROLLED,
     WORKERS,
     MatmulCodelet,
@@ -82,7 +83,7 @@ class _Builder:
         """Variables, tensors, and the program."""
         plan, graph = self.plan, self.graph
         split = plan.sum_splits > 1
-        extra = COLUMN if split else self.codelet.over_read * (self.shape.window > 1)
+        extra = COLUMN if split else 0
         out = graph.variable("sums", self.every, self.sums + extra, region="interleaved", align=16, spare=extra)
         x, w = self._x(), self._w()
         self.bias = self._bias()
@@ -374,7 +375,7 @@ class _Builder:
         """What a worker's record says of its ``count`` positions."""
         codelet = self.codelet
         if isinstance(codelet, SlicCodelet):
-            return {f"pairs{worker}": count // 2 - 1}
+            return {f"pairs{worker}": count // 2 - SLIC_MIN_POSITIONS // 2}
         return {
             f"tail{worker}": 8 * (codelet.chunks * count - codelet.tail),
             f"wrap{worker}": (1 - codelet.chunks * count) & 0x3FF,

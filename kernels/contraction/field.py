@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.codelets import LEAST_POSITIONS
+from kernels.codelets import least_positions
 from kernels.contraction.layout import cuts, nested
 from kernels.contraction.problem import Shape, Tap
 
@@ -55,7 +55,7 @@ class Field:
         self.shared = shape.shared_columns if column_splits == 1 else 0
         self.pitch = self.columns + shape.column_reach - self.shared  # columns from row to row
         self.positions = ((self.rows - 1) * self.pitch + self.columns) * self.images  # junk between rows included
-        self.padded = np.maximum(self.positions, LEAST_POSITIONS)
+        self.padded = np.maximum(self.positions, least_positions(shape.window))
         self.padded += self.padded % 2 * (shape.window > 1)  # workers of the slim codelet take pairs
         self.reach = np.array(shape.row_reach, np.int64)
         self.last_row = at_row == row_splits - 1

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from kernels.codelets import (
     COLUMN,
-    LEAST_POSITIONS,
     WORKERS,
     MatmulCodelet,
     SlicCodelet,
+    least_positions,
     reduce_codelet,
 )
 from kernels.codelets.elementwise import activation_codelet, cast_codelet
@@ -107,7 +107,7 @@ def _field_blocks(shape: Shape, splits: I64) -> tuple[I64, I64, I64, I64]:
     )
     shared = np.where(column_splits == 1, shape.shared_columns, 0)
     pitch = columns + shape.column_reach - shared
-    positions = np.maximum(((rows - 1) * pitch + columns) * images, LEAST_POSITIONS)
+    positions = np.maximum(((rows - 1) * pitch + columns) * images, least_positions(shape.window))
     positions += positions % 2 * (shape.window > 1)
     reach = sum(shape.row_reach)
     # with one part of the outputs, tiles with other taps read the same rows (kernels.contraction.builder)

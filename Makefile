@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
 	$$p -c "$(OK)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator isa-page resnet50-table report-sizes readme-reports bench-layers bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
+.PHONY: help install demo test test-nojit fuzz fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator fuzz-convolution isa-page resnet50-table report-sizes readme-reports bench-layers bench-baseline bench-compare validate-exchange validate-planner validate-convolution \
 	bench lint clean
 
 help: ## show the targets
@@ -43,7 +43,7 @@ FUZZ ?= 17000
 PROGRAMS ?= 100000
 PROCESSES ?= 2
 SEED ?= 0
-fuzz: fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator ## all of the following
+fuzz: fuzz-inputs fuzz-programs fuzz-exchange fuzz-translator fuzz-convolution ## all of the following
 
 fuzz-inputs: $(STAMP) ## 100,000 random and damaged sources, object files, state files, words (FUZZ of each of six kinds)
 	TILE_EMU_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/test_fuzz_asm.py
@@ -54,6 +54,10 @@ fuzz-programs: $(STAMP) ## PROGRAMS (100,000) random programs, emulator against 
 EXCHANGES ?= 10000
 fuzz-exchange: $(STAMP) ## EXCHANGES (10,000) random copy sets against NumPy, and as many damaged rows
 	TILE_EMU_FUZZ_EXCHANGE=$(EXCHANGES) $(BIN)/python -m pytest -q tests/test_exchange_fuzz.py
+
+CONVOLUTIONS ?= 10000
+fuzz-convolution: $(STAMP) ## CONVOLUTIONS (10,000) random convolutions, divided at random, against NumPy
+	TILE_EMU_FUZZ_CONVOLUTION=$(CONVOLUTIONS) $(BIN)/python -m pytest -q tests/test_convolution_fuzz.py
 
 # Translated code as plain Python does what it does compiled, and needs a hundredth of the time to get there.
 TRANSLATED ?= 2000

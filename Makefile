@@ -33,8 +33,10 @@ install: $(STAMP) ## create .venv and install the project into it (editable)
 demo: $(STAMP) ## multiply two 512 x 512 f16 matrices on an emulated Bow chip and print the report
 	$(BIN)/tile-emu run matmul --m 512 --k 512 --n 512 --dtype f16 --chip bow
 
-test: $(STAMP) $(MODEL) ## run the tests
-	$(BIN)/python -m pytest
+# A file's tests stay in one process: they share what is costly to make.
+WORKERS ?= auto
+test: $(STAMP) $(MODEL) ## run the tests, in WORKERS processes (one for each core)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit

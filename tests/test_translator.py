@@ -199,6 +199,32 @@ def test_products_that_are_not_finite(special: int) -> None:
     assert translated[0] > 15
 
 
+@pytest.mark.parametrize("kind", ["f16v4", "f32v2"])
+@pytest.mark.parametrize("operation", ["add", "sub", "mul"])
+def test_sums_and_products_of_all_patterns(kind: str, operation: str) -> None:
+    """Every half with every kind of other: finite, subnormal, infinite, NaN; words of any pattern as f32."""
+    text = f"""
+        setzi $m1, {HIGH}
+        setzi $m2, 0xa0000
+        setzi $m3, 0xc0008
+        tapack $m6:7, $m1, $m2, $m3
+        setzi $m5, 16384
+        .align 8
+        {{rpt $m5, 0; fnop}}
+        {{ld2xst64pace $a0:3, $a4:5, $m6:7+=, $m15, 0; {kind}{operation} $a4:5, $a0:1, $a2:3}}"""
+    random = np.random.default_rng(7)
+    special = np.array(
+        [0, 0x8000, 1, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00, 0xFD01, 0x3C00, 0x1400], np.uint16
+    )
+    others = random.integers(0, 1 << 16, 1 << 16, np.uint16)
+    with both_engines() as translated:
+        made = tile(body(text))
+        made.write(HIGH, np.arange(1 << 16, dtype=np.uint16))
+        made.write(0xA0000, np.where(random.random(1 << 16) < 0.5, random.choice(special, 1 << 16), others))
+        made.run_workers("start", workers=(0,))
+    assert translated[0] > 16384
+
+
 def test_endless_loops_end_at_the_same_turn() -> None:
     with both_engines() as translated, pytest.raises(TileFault, match="ENDLESS"):
         made = tile(body("1: add $m1, $m1, 1\nnop\nbri 1b"))

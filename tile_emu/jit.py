@@ -44,8 +44,10 @@ def _imported_modules(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            # A module from a package does not depend on what else the package imports.
+            found = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in found if name.split(".")[0] in _PACKAGES and _module_file(name)}
+            names |= modules if modules == found else {node.module, *modules}
     return {name for name in names if name.split(".")[0] in _PACKAGES}
 
 

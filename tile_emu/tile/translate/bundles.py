@@ -17,6 +17,7 @@ from tile_emu.tile.branch import Branch, parameters
 from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import group_of
 from tile_emu.tile.translate.amp_usual import USUAL
+from tile_emu.tile.translate.vectors import VECTORS
 
 MEMORY = (
     Shape.LOAD, Shape.LOAD_STEP, Shape.LOAD_DELTA, Shape.LOAD_TWO, Shape.PACE, Shape.STORE, Shape.STORE_STEP,
@@ -100,6 +101,22 @@ class TranslatedBranch(Branch):
         if self._checked:
             return super()._pace_checks(accesses)
         return [f"o{which} = a{which} - sram_base" for which, _, _ in accesses]
+
+    def _alu(self) -> list[str]:
+        lines = super()._alu()
+        name = self.form.mnemonic
+        whole = all(o.meaning.file == "a" and o.meaning.group == 2 and not o.meaning.select for o in self.printed)
+        if name not in VECTORS or not whole:
+            return lines
+        target, first, second = (f"arf64[{self.field(operand)} >> 1]" for operand in self.printed)
+        return [
+            "flags = 0",
+            f"both = vector_{name}({first}, {second})",
+            f"if unusual_{name[:3]}(both):",
+            *(f"    {line}" for line in lines),
+            "else:",
+            f"    {target} = both",
+        ]
 
     def _slot(self, index: Operand) -> list[str]:
         # The slot itself is passed: which one an index means is known when a unit is found.

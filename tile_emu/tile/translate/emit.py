@@ -27,6 +27,7 @@ from tile_emu.tile.translate.bundles import (
 from tile_emu.tile.translate.calls import CONTEXT_FIELDS, CONTEXT_RAN
 from tile_emu.tile.translate.flow import Block, Instruction, Unit
 from tile_emu.tile.translate.guard import Guard
+from tile_emu.tile.translate.vectors import VECTORS
 
 _INDENT = "    "
 _BRANCHES = (Shape.BRANCH, Shape.BRANCH_DECREMENT)
@@ -391,8 +392,10 @@ class Emitter:
             "from tile_emu.tile.translate.amp_usual import *",
             "from tile_emu.tile.translate.calls import *",
             "from tile_emu.tile.translate.runtime import *",
+            "from tile_emu.tile.translate.vectors import unusual_f16, unusual_f32",
         ]
         lines += [f"from {module} import {name} as S_{name}" for module, name in sorted(imports)]
+        lines += [f"from tile_emu.tile.translate.vectors import {name} as vector_{name}" for name in VECTORS]
         lines += ["", "M32 = 0xFFFFFFFF"]
         lines += [f"{s.name} = {int(s)}" for s in (layout.Status.EXITED_TRUE, layout.Status.EXITED_FALSE)]
         for field in Place._fields:

@@ -1,0 +1,87 @@
+"""Element-wise sums and products of whole 64-bit groups, four halves or two f32, in the usual case.
+
+The operations are those of the semantic functions (tile_emu.isa.semantics.floating), on all elements at once. A result
+with an exponent of all ones is not usual: the semantic function has to do it again, with its NaNs, bounds and flags.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tile_emu.jit import DISABLED
+
+_OPERATIONS = ("add", "sub", "mul")
+
+if DISABLED:
+    HAVE_F16C = True
+
+    def _define(halves: bool, operation: str) -> Any:
+        compute = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[operation]
+        element = np.float16 if halves else np.float32
+
+        def vector(first: Any, second: Any) -> Any:
+            x, y = (np.array([int(word)], np.int64).view(element).astype(np.float32) for word in (first, second))
+            return int(compute(x, y).astype(element).view(np.int64)[0])
+
+        return vector
+
+    def _define_unusual(exponents: int, ones: int, signs: int) -> Any:
+        def unusual(word: Any) -> Any:
+            return ((int(word) & exponents) + ones) & signs != 0
+
+        return unusual
+
+else:
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    from tile_emu.isa.semantics.bits import HAVE_F16C
+
+    _I64 = ir.IntType(64)
+
+    def _define(halves: bool, operation: str) -> Any:
+        count = 4 if halves else 2
+        group = ir.VectorType(ir.HalfType() if halves else ir.FloatType(), count)
+        wide = ir.VectorType(ir.FloatType(), count)
+
+        @intrinsic
+        def vector(typingctx: Any, first: Any, second: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                x, y = (builder.bitcast(word, group) for word in args)
+                if halves:
+                    x, y = builder.fpext(x, wide), builder.fpext(y, wide)
+                result = getattr(builder, "f" + operation)(x, y)
+                return builder.bitcast(builder.fptrunc(result, group) if halves else result, ir.IntType(64))
+
+            return types.int64(types.int64, types.int64), codegen
+
+        return vector
+
+    def _define_unusual(exponents: int, ones: int, signs: int) -> Any:
+        @intrinsic
+        def unusual(typingctx: Any, word: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                # Not Numba's addition, which must not overflow.
+                carried = builder.add(builder.and_(args[0], _I64(exponents)), _I64(ones))
+                return builder.icmp_unsigned("!=", builder.and_(carried, _I64(signs)), _I64(0))
+
+            return types.boolean(types.int64), codegen
+
+        return unusual
+
+
+f16v4add, f16v4sub, f16v4mul = (_define(True, operation) for operation in _OPERATIONS)
+f32v2add, f32v2sub, f32v2mul = (_define(False, operation) for operation in _OPERATIONS)
+
+
+# Whether one of four halves, or of two f32, has an exponent of all ones: adding one to it carries into its sign.
+unusual_f16 = _define_unusual(0x7C007C007C007C00, 0x0400040004000400, 0x8000800080008000)
+unusual_f32 = _define_unusual(0x7F8000007F800000, 0x0080000000800000, 0x8000000080000000)
+
+# Without machine instructions for them, conversions of vectors are calls of a library.
+VECTORS = tuple(
+    kind + operation for kind in ("f16v4", "f32v2") for operation in _OPERATIONS if HAVE_F16C or kind == "f32v2"
+)

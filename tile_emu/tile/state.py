@@ -107,6 +107,12 @@ class TileArrays:
         offsets = self.progress[tiles, contexts, layout.PC] - self.chip.memory.base
         self._decode(tiles, (contexts == layout.SUPERVISOR).astype(np.int64), offsets // layout.PAGE_BYTES)
 
+    def decode_pages(self, tiles: NDArray[np.int64], page: int) -> None:
+        """Decode a page of workers' code of some tiles, which nobody runs. Safe from several threads."""
+        todo = tiles[self.pages[tiles, 0, page] < 0]
+        if len(todo):
+            self._decode(todo, np.zeros(len(todo), np.int64), np.full(len(todo), page, np.int64))
+
     def page_slot(self, tile: int, page: int, mode: int = 0) -> int:
         """Pool slot of a tile's page, which is decoded if it has not been. Safe from several threads."""
         if self.pages[tile, mode, page] < 0:
@@ -177,8 +183,9 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
         missing = tiles[todo[found == _DECODE]]
         if len(missing):
             arrays.decode_missing(missing)
-        for tile in tiles[todo[found == _TRANSLATE]]:
-            arrays.units.consider(arrays, int(tile))
+        considered = tiles[todo[found == _TRANSLATE]]
+        if len(considered):
+            arrays.units.consider(arrays, considered)
         todo = todo[(found == _DECODE) | (found == _TRANSLATE)]
         if not len(todo):
             return statuses

@@ -157,10 +157,22 @@ class Units:
         """Turns done by translated code so far."""
         return int(self.rows[1 : self._count, UNIT_DONE].sum())
 
-    def consider(self, arrays: TileArrays, tile: int) -> None:
-        """Look at the entry at which a worker of the tile stopped with Status.TRANSLATE. Safe from several threads."""
-        context = int(arrays.sup[tile, layout.STOPPED_CONTEXT])
-        pc = int(arrays.progress[tile, context, layout.PC])
+    def consider(self, arrays: TileArrays, tiles: NDArray[np.int64]) -> None:
+        """Look at the entries at which workers of some tiles stopped with Status.TRANSLATE. Safe from several threads.
+
+        Of the tiles at one entry one is looked at, and the pages of its unit are decoded for all: those that hold the
+        same code find it when they go on.
+        """
+        addresses = arrays.progress[tiles, arrays.sup[tiles, layout.STOPPED_CONTEXT], layout.PC]
+        for pc in np.unique(addresses).tolist():
+            group = tiles[addresses == pc]
+            row = self._consider(arrays, int(group[0]), pc)
+            first = int(self.rows[row, UNIT_FIRST_PAGE])
+            for page in range(first, first + int(self.rows[row, UNIT_PAGES])):
+                arrays.decode_pages(group, page)
+
+    def _consider(self, arrays: TileArrays, tile: int, pc: int) -> int:
+        """Row of the unit of a tile at an entry, which is registered or translated if it is time to."""
         with self._lock:
             slot, position = self._place(arrays, tile, pc)
             head = int(arrays.pool.rows[position])
@@ -170,6 +182,7 @@ class Units:
                 arrays.pool.rows[position] = row
             elif self.rows[row, UNIT_ADDRESS] == 0 and self.rows[row, UNIT_TURNS] >= self.rows[row, UNIT_LIMIT]:
                 self._translate(row)
+            return row
 
     def _place(self, arrays: TileArrays, tile: int, pc: int) -> tuple[int, int]:
         """Pool slot of the page of an address, and the position of its row's FIELD_UNIT."""

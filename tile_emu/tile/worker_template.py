@@ -199,7 +199,11 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
         turns += 1
         if next_pc != pc + size:
             count_run(counters, sram_base, next_pc, pc + size, 1)
-        elif next_pc >= boundary:
+        elif next_pc < boundary:
+            pc = next_pc
+            p += uint64(size * (DECODED_FIELDS // 4))
+            continue
+        else:
             repeat_left, next_pc, boundary = at_boundary(next_pc, repeat_left, repeat_first, repeat_end)
         if (next_pc ^ pc) & ~(PAGE_BYTES - 4) == 0:
             # Still in the same decoded page, and aligned.

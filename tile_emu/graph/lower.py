@@ -17,7 +17,8 @@ from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.image import Image, LineTable, MemoryMap
 from tile_emu.graph.placement import Bool, Shards, place
 from tile_emu.graph.room import check_code_room, out_of_memory
-from tile_emu.graph.variables import I32, I64, U32, Codelet
+from tile_emu.graph.variables import I32, I64, MIN_ALIGN, U32, Codelet
+from tile_emu.tile.layout import PAGE_WORDS
 
 if TYPE_CHECKING:
     from tile_emu.graph.graph import Graph
@@ -136,7 +137,11 @@ def _assemble(chip: Chip, codelets: list[Codelet], tools: Toolchain) -> _Code:
         files,
     )
     symbols = {name: int(at) for name, at in code.symbols.items()}
-    return _Code(int(code.base), np.ascontiguousarray(code.words, np.uint32), symbols, lines)
+    words = np.asarray(code.words, np.uint32)
+    # Decoded pages are shared by tiles that hold the same words there, the first one behind the page included. So the
+    # last page of the codelets is filled up, and what differs by tile begins two words behind it.
+    room = -len(words) % PAGE_WORDS + MIN_ALIGN // 4
+    return _Code(int(code.base), np.pad(words, (0, room)), symbols, lines)
 
 
 def _place(

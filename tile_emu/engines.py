@@ -13,8 +13,8 @@ DUMP = "TILE_EMU_DUMP"
 
 
 def known_engine(engine: str | None) -> str:
-    """A chosen engine, else ``$TILE_EMU_ENGINE``, else the interpreter. Raises UsageError for an unknown one."""
-    engine = engine or os.environ.get(ENGINE) or "interpreter"
+    """A chosen engine, else ``$TILE_EMU_ENGINE``, else auto. Raises UsageError for an unknown one."""
+    engine = engine or os.environ.get(ENGINE) or "auto"
     if engine not in ENGINES:
         raise UsageError(f"unknown engine '{engine}': choose one of {', '.join(ENGINES)}")
     return engine

@@ -240,3 +240,15 @@ def test_executions_are_those_of_the_trace(engine: str) -> None:
     # 0x80000 + 7 * 0x10000 is the first address outside: the seventh pass stops before its load.
     assert found[stopped - 8] == 7 and found[stopped] == 6
     assert ExecutionCounter(tile.chip.architecture, code).take(tile.arrays.counters).executions.sum() == 0
+
+
+@pytest.mark.parametrize("before", range(56, 66))
+def test_a_repeat_about_the_end_of_a_page(before: int) -> None:
+    """Wherever the end of a decoded page lies: before the repeat, behind it, in its body or behind that."""
+    lines = ["setzi $m0, 5", *["add $m1, $m1, 1"] * before, ".align 8", "{rpt $m0, 1 ; fnop}"]
+    lines += ["{add $m2, $m2, 1 ; fnop}", "{add $m3, $m3, $m2 ; fnop}", "st32 $m2, $m4, $mzero, 0", "exitz $mzero"]
+    tile = Tile("ipu21", engine="interpreter")
+    tile.load(assemble(text="\n".join([".worker", ".globl start", "start:", *lines])))
+    tile.mrf[0, 4] = 0x80000
+    tile.run_workers("start", workers=[0])
+    assert tile.mrf[0, 1:4].tolist() == [before, 5, 15]

@@ -130,7 +130,7 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
                     repeat_left = new_repeat
                     repeat_first = next_pc
                     repeat_end = new_end
-                    boundary = next_boundary(next_pc, repeat_left, repeat_end)
+                    boundary = next_boundary(pc, repeat_left, repeat_end)  # the body may begin on the next page
                     count_run(counters, sram_base, repeat_first, repeat_end, repeat_left - 1)
                 if ended != 0:
                     turns += 1

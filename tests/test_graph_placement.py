@@ -205,9 +205,9 @@ def test_code_meets_variables():
     graph.execute("c").add(ADD, [0, 1, 1, 1, 1, 1, 1], x=Pointer(a, [0, 1, 1, 1, 1, 1, 1]))
     with pytest.raises(OutOfTileMemory) as error:
         graph.lower(tools=fake_tools())
-    # 104 codelets, 4 * (1 + 6 * 2 + 2) = 60 -> 64 program, 6 states of 8 bytes
+    # codelets fill a page and two words, 4 * (1 + 6 * 2 + 2) = 60 -> 64 program, 6 states of 8 bytes
     assert str(error.value).startswith(
-        "tile 1 is out of memory: its code needs 216 bytes (codelets 104, supervisor program 64, exchange rows 0, "
+        "tile 1 is out of memory: its code needs 376 bytes (codelets 264, supervisor program 64, exchange rows 0, "
         "vertex state 48), 200 are free below its variables; largest variables: a 638,776"
     )
 

@@ -16,7 +16,7 @@ from tile_emu.graph.program import fill, within_groups
 from tile_emu.isa.table import table
 
 BASE, END = 0x4C000, 0xE8000
-PROGRAM = BASE + 104  # 25 words of codelets, rounded up to 8 bytes
+PROGRAM = BASE + 264  # 25 words of codelets, filled up to a decoded page of 256 bytes and 8 more
 
 # Encodings of the ISA reference, by hand: setzi 0x19 | reg | imm20, call 0x18 | reg | word address, put, sync, bri.
 ARM = 0x19100001  # setzi $m1, 1
@@ -190,10 +190,10 @@ def test_name_at():
 
 def test_memory_used():
     image = small_graph().lower(tools=fake_tools(row_words=3))
-    # codelets 104, program of 11, 13 and 8 words, row 16, states; a 64 + b 32
-    tile0 = 104 + 48 + 16 + 16 + 96
-    tile1 = 104 + 56 + 16 + 32 + 96
-    tile2 = 104 + 32 + 0 + 8 + 96
+    # codelets a page and two words, program of 11, 13 and 8 words, row 16, states; a 64 + b 32
+    tile0 = 264 + 48 + 16 + 16 + 96
+    tile1 = 264 + 56 + 16 + 32 + 96
+    tile2 = 264 + 32 + 0 + 8 + 96
     assert image.memory_map.used_bytes().tolist() == [tile0, tile1, tile2]
     assert image.memory_map.by_variable(2) == [("a", 64), ("b", 32)]
 

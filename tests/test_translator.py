@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +260,7 @@ def final_registers(name: str, engine: str) -> list[int]:
 
 _PROCESS = """
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from tests.test_translator import final_registers
 from tile_emu import jit
@@ -308,3 +310,24 @@ def test_what_runs_often_is_translated(tmp_path: Path, monkeypatch: pytest.Monke
     # 485 turns a worker, of which translated code does all but the exit. The third run brings the sum beyond 2,500;
     # from the fourth on, the second worker is beyond 300.
     assert ended == [0, 0, 0, 484, 484, 484]
+
+
+def test_two_strides_of_one_register() -> None:
+    """A register that moves by another register and then by an immediate: the guard may not take them apart."""
+    text = """
+        .worker
+        .globl start
+        start:
+            setzi $m3, 0x80000
+            ldb16step $a1, $m3, $m1+=, $m9
+            st64step $a10:11, $m3, $m1+=, 1
+            exitz $m15
+    """
+    with both_engines() as translated:
+        for stride in (0, 1, 4, 0x10000000, 0xFFFFFFFF):
+            tile = Tile("ipu21")
+            tile.load(assemble(text=text))
+            tile.mrf[0, [1, 9]] = 256, stride
+            with pytest.raises(TileFault, match="INVALID_ADDR") if stride & 3 or stride >> 20 else nullcontext():
+                tile.run_workers("start", workers=[0])
+        assert translated[-1] > 0

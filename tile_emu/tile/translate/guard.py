@@ -100,11 +100,11 @@ class Guard:
         """What must agree for two instructions to move the same stream."""
         if instruction.shape is Shape.PACE:
             return ("pace", _register(instruction, _pace_operands(instruction)[0]))
-        if instruction.shape in (Shape.LOAD_STEP, Shape.STORE_STEP):
-            operands = _printed(instruction)
-            return ("step", *(_register(instruction, o) for o in operands[1:3]))
-        if instruction.shape is Shape.STORE_INDEXED_STEP:
-            return ("indexed", _register(instruction, _printed(instruction)[1]))
+        if instruction.shape in (Shape.LOAD_STEP, Shape.STORE_STEP, Shape.STORE_INDEXED_STEP):
+            # A stride in a register is another stream than an immediate one, or one in another register.
+            operands = _printed(instruction)[1:]
+            registers = tuple(_register(instruction, o) for o in operands if o.meaning.file == "m")
+            return (instruction.shape is Shape.STORE_INDEXED_STEP, *registers)
         return id(instruction)
 
     def _pace(self, number: int, instruction: Instruction) -> list[_Access] | None:

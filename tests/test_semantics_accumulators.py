@@ -23,6 +23,8 @@ from tests.programs import (
     run_both,
     seeds,
 )
+from tile_emu.asm import assemble
+from tile_emu.tile import Tile
 
 R1 = ["$a0", "$a1", "$a2", "$a3", "$a4", "$a5"]
 R2 = ["$a0:1", "$a2:3", "$a4:5", "$azeros"]
@@ -217,3 +219,18 @@ def test_two_products_and_the_old_sum_round_once() -> None:
     start.a[0][:2] = [0x00013C00, 0x00011400]  # 1 * 2**-10 + 2**-24 * 2**-24
     pair = run_both("f16v2cmac $a0,$a1", start, workers=[0])
     assert pair.naive.workers[0].acc[0] == f32_bits(2.0**14) + 1
+
+
+def test_a_sum_of_negative_zeros_is_negative() -> None:
+    """IEEE 754: only where all three terms are -0."""
+    tile = Tile("ipu21")
+    tile.load(assemble(text=".worker\n.globl start\nstart: f16v2cmac $a0, $a1\nexitz $mzero"))
+    for kept, halves, expected in (
+        (0x80000000, 0xAA59E5D9, 0x80000000),
+        (0, 0xAA59E5D9, 0),
+        (0x80000000, 0x2A59E5D9, 0),
+    ):
+        tile.set_aacc(np.full((6, 32), kept, np.uint32).view(np.float32))
+        tile.arf[0, :2] = 0, halves
+        tile.run_workers("start", workers=[0])
+        assert tile.aacc[0].copy().view(np.uint32)[0] == expected

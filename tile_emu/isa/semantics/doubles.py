@@ -65,6 +65,8 @@ def sum_of_three(a: Any, b: Any, c: Any) -> Any:
     total, lost_too = two_sum(a, products)
     if total - total != 0.0:
         return total  # an infinity or NaN, whose losses mean nothing
+    if lost == 0.0 and lost_too == 0.0:
+        return total  # exact, and adding a zero that was lost would make -0 of three zeros positive
     rest, lost_of_rest = two_sum(lost, lost_too)
     total, lost = two_sum(total, round_to_odd(rest, lost_of_rest))
     return round_to_odd(total, lost)

@@ -98,13 +98,13 @@ def repeated(body: str, outer: int = 500, inner: int = 1000) -> str:
 
 def _elementwise(kind: str) -> str:
     return repeated(f"""
-    {{ldst64pace $a0:1, $a2:3, $m4:5+=, $m15, 0b0100 ; {kind}add $a2:3, $a0:1, $a4:5}}
-    {{ldst64pace $a0:1, $a2:3, $m4:5+=, $m15, 0b0100 ; {kind}mul $a2:3, $a0:1, $a4:5}}
+    {{ldst64pace $a0:1, $a2:3, $m4:5+=, $m15, 0 ; {kind}add $a2:3, $a0:1, $a4:5}}
+    {{ldst64pace $a0:1, $a2:3, $m4:5+=, $m15, 0 ; {kind}mul $a2:3, $a0:1, $a4:5}}
 """)
 
 
-F16V4 = _elementwise("f16v4").replace("0b0100", "0")
-F32V2 = _elementwise("f32v2").replace("0b0100", "0")
+F16V4 = _elementwise("f16v4")
+F32V2 = _elementwise("f32v2")
 
 TRANSCENDENTAL = repeated(
     """

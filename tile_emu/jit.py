@@ -7,7 +7,6 @@ directly or not, of the instruction table, and of the Numba version.
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import sys
@@ -19,6 +18,7 @@ import numba
 
 from tile_emu.cachedir import cache_directory as cache_directory
 from tile_emu.inlining import INLINED, EntryCompiler
+from tile_emu.sources import source_hash
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,8 +29,7 @@ DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 numba.config.LOOP_VECTORIZE = 0  # type: ignore[attr-defined]
 numba.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]
 
-_ROOT = Path(__file__).resolve().parent.parent
-_PACKAGES = ("tile_emu", "kernels")
+_TABLE = Path(__file__).resolve().parent / "isa" / "instructions.csv"
 
 # No fastmath anywhere: accumulation order is architectural. error_model numpy: a division by zero is a value, not an
 # exception. boundscheck off: the decoder has already checked every register number, and address checks are ours.
@@ -38,52 +37,11 @@ _FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "nump
 _NOT_FOR_C = {"no_cfunc_wrapper": True}  # only ``native`` functions are called by address
 
 
-def _imported_modules(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # A module from a package does not depend on what else the package imports.
-            found = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {name for name in found if name.split(".")[0] in _PACKAGES and _module_file(name)}
-            names |= modules if modules == found else {node.module, *modules}
-    return {name for name in names if name.split(".")[0] in _PACKAGES}
-
-
-@functools.cache
-def _module_file(name: str) -> Path | None:
-    path = _ROOT.joinpath(*name.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-@functools.cache
-def _own_source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
-    """A file's content hash and the project files it imports."""
-    text = path.read_bytes()
-    imports = (_module_file(name) for name in sorted(_imported_modules(ast.parse(text))))
-    return hashlib.sha256(text).digest(), tuple(p for p in imports if p is not None)
-
-
 @functools.cache
 def fingerprint(path: Path) -> str:
     """Hash of a source file, of the project files it imports (transitively), of the table and of the compiler."""
-    seen: dict[Path, bytes] = {}
-    todo = [path]
-    while todo:
-        current = todo.pop()
-        if current not in seen:
-            seen[current], imports = _own_source(current)
-            todo.extend(imports)
-    digest = hashlib.sha256()
-    for current in sorted(seen):
-        digest.update(seen[current])
-    table = _ROOT / "tile_emu" / "isa" / "instructions.csv"
-    if table.is_file():
-        digest.update(table.read_bytes())
+    digest = hashlib.sha256(source_hash(path))
+    digest.update(_TABLE.read_bytes())
     digest.update(f"{numba.__version__} {sys.version_info[:3]} {_FLAGS} no vectoriser".encode())
     return digest.hexdigest()[:16]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
-from tile_emu.tile import layout, notes
+from tile_emu.tile import layout, notes, steps
 from tile_emu.tile.sram import allocate_sram
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 UNLIMITED = 1 << 62
 RANGES = 64  # watched ranges at most
-TRACED_STEPS = 1 << 16  # kept in compiled code before they are taken away
-TRACED_CHANGES = 1 << 18
+TRACED_STEPS = 1 << 14  # kept in compiled code before they are taken away: what stays in a core's cache
+TRACED_CHANGES = 1 << 16
 FINDINGS_KEPT = 64  # different findings kept for each tile; more are only counted
 
 
@@ -27,8 +27,8 @@ class Inspection:
 
     Shapes, N tiles: states int64[N, .]; findings int64[N, kept, .]; written uint8[N, SRAM size]; touched int32[N, SRAM
     words, 4] (what they hold: notes.py); breakpoints uint8[words of executable memory] and ranges int64[., 3] (first
-    byte offset, end, accesses) hold for every tile. trace, of tile 0: steps and changes (notes.py), the registers
-    seen last by context, and each context's last step. Large ones take memory only where they are touched.
+    byte offset, end, accesses) hold for every tile. trace, of tile 0 (steps.py): its state, steps, changes, pairs of
+    registers seen last and the last step by context. Large ones take memory only where they are touched.
     """
 
     def __init__(self, chip: Chip, tiles: int, checking: bool) -> None:
@@ -42,12 +42,13 @@ class Inspection:
         self.breakpoints = np.zeros((memory.interleaved_base - memory.base) // 4, np.uint8)
         self.ranges = np.zeros((RANGES, 3), np.int64)
         self.trace = (
-            np.zeros((0, notes.STEP_FIELDS), np.int64),
-            np.zeros((0, notes.CHANGE_FIELDS), np.int64),
-            np.zeros((layout.CONTEXTS, notes.WATCHED), np.uint32),
-            np.full(layout.CONTEXTS, notes.NO_STEP, np.int64),
+            np.zeros(steps.TRACE_FIELDS, np.int64),
+            np.zeros((0, steps.STEP_FIELDS), np.int64),
+            np.zeros(0, np.int64),
+            np.zeros((layout.CONTEXTS, steps.WATCHED // 2), np.int64),
+            np.zeros((layout.CONTEXTS, steps.LAST_FIELDS), np.int64),
         )
-        self.states[:, notes.CHECKING] = checking
+        self.states[:, [notes.CHECKING, notes.CAREFUL]] = checking
         self.states[:, notes.STEPS_LEFT] = UNLIMITED
         self.states[:, notes.WANTED_CONTEXT] = -1
         self.states[:, notes.PHASE] = 1  # 0 is that of words never touched
@@ -71,11 +72,13 @@ class Inspection:
         state = self.states[0]
         state[[notes.STOP, notes.RESUMING]] = 0, resuming
         state[[notes.STEPS_LEFT, notes.WANTED_CONTEXT]] = steps, context
+        state[notes.CAREFUL] = 1
 
     def free(self) -> None:
         """No limit and no stops for what runs next."""
         self.states[:, [notes.STOP, notes.RESUMING]] = 0
         self.states[:, [notes.STEPS_LEFT, notes.WANTED_CONTEXT]] = UNLIMITED, -1
+        self.states[:, notes.CAREFUL] = self.checking
 
     def set_ranges(self, ranges: Sequence[tuple[int, int, int]]) -> None:
         """Watch these ranges (first address, end, accesses)."""
@@ -85,27 +88,30 @@ class Inspection:
     # Tracing, of tile 0.
 
     def start_trace(self) -> None:
-        """Keep what executes from now on. Room is made at the first call."""
-        steps, changes, seen, last = self.trace
-        if not len(steps):
-            steps = np.zeros((TRACED_STEPS, notes.STEP_FIELDS), np.int64)
-            changes = np.zeros((TRACED_CHANGES, notes.CHANGE_FIELDS), np.int64)
-            self.trace = steps, changes, seen, last
-        last[:] = notes.NO_STEP
-        self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]] = 0
-        self.states[0, notes.TRACING] = 1
+        """Keep what executes from now on."""
+        state, _, _, seen, last = self.trace
+        state[:] = 0
+        state[steps.TRACING] = 1
+        seen[:] = 0
+        last[:] = steps.NO_STEP, 0
+        self._make_room()
 
     def take_trace(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Steps and changes kept so far, copied; the room is free again."""
-        steps, changes, _, last = self.trace
-        counts = self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]]
-        taken = steps[: counts[0]].copy(), changes[: counts[1]].copy()
-        last[last != notes.NO_STEP] -= counts[0]
-        self.states[0, [notes.TRACED_STEPS, notes.TRACED_CHANGES]] = 0
+        """Steps and changes kept since the last time."""
+        state, kept, changes = self.trace[:3]
+        taken = kept[: state[steps.STEPS]], changes[: state[steps.CHANGES]]
+        state[steps.STEPS_BEFORE] += state[steps.STEPS]
+        state[[steps.STEPS, steps.CHANGES]] = 0
+        self._make_room()
         return taken
 
+    def _make_room(self) -> None:
+        """New arrays, since whoever took the old ones has them."""
+        room = np.empty((TRACED_STEPS, steps.STEP_FIELDS), np.int64), np.empty(TRACED_CHANGES, np.int64)
+        self.trace = (self.trace[0], *room, *self.trace[3:])
+
     def end_trace(self) -> None:
-        self.states[0, notes.TRACING] = 0
+        self.trace[0][steps.TRACING] = 0
 
     # What happens outside the loops.
 

@@ -6,6 +6,8 @@ Shadow of a tile's SRAM: ``written`` uint8[size], the bits below for every byte;
 32-bit word the phase in which workers last touched it, its last writer and two different readers, each as 8 * word
 offset of the instruction + context + 1. A phase lasts until the supervisor has waited for its workers (sync 2, or a
 runall that found them all gone) or reaches a barrier: what lies in different phases is in order.
+
+What a trace keeps: steps.py.
 """
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -13,12 +15,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from numpy import int64, uint32
-
 from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import CR_CLEAR_WEIGHTS, S_CR
-from tile_emu.tile.layout import ARF_STORED, MRF_WRITABLE, SUPERVISOR
+from tile_emu.tile.layout import SUPERVISOR
+from tile_emu.tile.steps import TRACING, is_full, keep_step
 
 __all__ = [
     "enter_context",
@@ -51,23 +52,8 @@ PHASE = 12
 UNWAITED = 13  # 1 from a launch until the supervisor has waited for its workers
 FINDINGS_KEPT = 14
 FINDINGS_TOTAL = 15
-TRACING = 16  # 1: steps and what they changed are kept
-TRACED_STEPS = 17
-TRACED_CHANGES = 18
-STATE_FIELDS = 19
-
-# A traced step, int64: context, byte offset of the instruction, cycle, its word and the next (upper half).
-STEP_CONTEXT, STEP_OFFSET, STEP_CYCLE, STEP_WORDS = range(4)
-STEP_FIELDS = 4
-# A change: the step that made it (as many as were taken away before it less), watched register, old and new word.
-CHANGE_STEP, CHANGE_REGISTER, CHANGE_OLD, CHANGE_NEW = range(4)
-CHANGE_FIELDS = 4
-# Watched registers of a context: $m0.., $a0.., then the accumulators in the order they are kept.
-WATCHED_ARF = MRF_WRITABLE
-WATCHED_ACC = MRF_WRITABLE + ARF_STORED
-ACCUMULATORS = 32
-WATCHED = WATCHED_ACC + ACCUMULATORS
-NO_STEP = -(1 << 62)  # of a context: the step before its first
+CAREFUL = 16  # 1: more may stop a step than that no more may execute
+STATE_FIELDS = 17
 
 STOPPED_BY_BREAKPOINT = 1
 STOPPED_BY_WATCH = 2
@@ -100,14 +86,14 @@ class Kind(IntEnum):
 UNWRITTEN_READ, UNWRITTEN_SEND, RACE, WEIGHTS_CHANGED, CODE_STORED, STORED_EXECUTED = (int(kind) for kind in Kind)
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def view_of(views, tile):
     """One tile's part of the inspection."""
     states, findings, written, touched, breakpoints, ranges, trace = views
     return states[tile], findings[tile], written[tile], touched[tile], breakpoints, ranges, trace
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def enter_context(view, context):
     view[0][AT_CONTEXT] = context
 
@@ -134,14 +120,26 @@ def add_finding(state, findings, kind, address, other):
         state[FINDINGS_KEPT] += 1
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def stops_before(view, offset, size):
     """Whether to stop before the instruction of ``size`` bytes at an offset; if not, it counts as executed."""
-    outlined()
-    state, findings, written, _, breakpoints, _, trace = view
-    if state[STOP] != 0 or state[STEPS_LEFT] <= 0:
+    state = view[0]
+    if is_full(view[6]):
         return True
-    if state[TRACING] != 0 and _is_full(state, trace):
+    if state[CAREFUL] != 0:
+        return _stops_before(view, offset, size)
+    if state[STEPS_LEFT] <= 0:
+        return True
+    state[STEPS_LEFT] -= 1
+    state[AT_OFFSET] = offset
+    return False
+
+
+@jit(leaf=True)
+def _stops_before(view, offset, size):
+    outlined()
+    state, findings, written, _, breakpoints, _, _ = view
+    if state[STOP] != 0 or state[STEPS_LEFT] <= 0:
         return True
     if state[RESUMING] == 0:
         if breakpoints[offset >> 2] != 0:
@@ -164,59 +162,11 @@ def stops_before(view, offset, size):
 
 
 @jit(inline=True)
-def _is_full(state, trace):
-    steps, changes = trace[0], trace[1]
-    return state[TRACED_STEPS] == len(steps) or state[TRACED_CHANGES] + WATCHED > len(changes)
-
-
-@jit(leaf=True)
-def note_step(view, mem32, offset, cycle, mrf, arf, acc):
-    """Keep the step that comes next, and what the context's registers say of the one before it."""
-    outlined()
-    state, trace = view[0], view[6]
-    if state[TRACING] == 0:
-        return
-    context = state[AT_CONTEXT]
-    note_changes(state, trace, context, mrf, arf, acc)
-    last, number = trace[3], state[TRACED_STEPS]
-    step = trace[0][number]
-    step[STEP_CONTEXT] = context
-    step[STEP_OFFSET] = offset
-    step[STEP_CYCLE] = cycle
-    step[STEP_WORDS] = int64(mem32[offset >> 2]) | int64(mem32[(offset >> 2) + 1]) << 32
-    last[context] = number
-    state[TRACED_STEPS] = number + 1
-
-
-@jit(inline=True)
-def _note_change(state, trace, context, register, new):
-    """Compare a register with what it was at the context's last step."""
-    changes, seen, last = trace[1], trace[2], trace[3]
-    old = seen[context, register]
-    if old == new:
-        return
-    seen[context, register] = new
-    if last[context] != NO_STEP:
-        change = changes[state[TRACED_CHANGES]]
-        change[CHANGE_STEP] = last[context]
-        change[CHANGE_REGISTER] = register
-        change[CHANGE_OLD] = old
-        change[CHANGE_NEW] = new
-        state[TRACED_CHANGES] += 1
-
-
-@jit(leaf=True)
-def note_changes(state, trace, context, mrf, arf, acc):
-    """Keep what a context changed since its last step. ``arf`` and ``acc`` count for workers only."""
-    for i in range(MRF_WRITABLE):
-        _note_change(state, trace, context, i, mrf[i])
-    if context == SUPERVISOR:
-        return
-    for i in range(ARF_STORED):
-        _note_change(state, trace, context, WATCHED_ARF + i, arf[i])
-    words = acc.view(uint32)
-    for i in range(ACCUMULATORS):
-        _note_change(state, trace, context, WATCHED_ACC + i, words[i])
+def note_step(view, mem32, offset, cycle, op, aux, mrf, arf, acc):
+    """Keep the step that comes next where the run is traced. ``op``, ``aux``: opcodes of its halves."""
+    trace = view[6]
+    if trace[0][TRACING] != 0:
+        keep_step(trace, mem32, view[0][AT_CONTEXT], offset, cycle, op, aux, mrf, arf, acc)
 
 
 @jit(leaf=True)
@@ -246,8 +196,14 @@ def _other(packed, own):
     return packed != 0 and packed & 7 != own & 7
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def note_read(view, offset, size):
+    if view[0][CAREFUL] != 0:
+        _note_read(view, offset, size)
+
+
+@jit(leaf=True)
+def _note_read(view, offset, size):
     outlined()
     state, findings, written, touched, _, ranges, _ = view
     if state[RANGES] != 0:
@@ -273,8 +229,14 @@ def note_read(view, offset, size):
                 word[3] = own
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def note_write(view, offset, size):
+    if view[0][CAREFUL] != 0:
+        _note_write(view, offset, size)
+
+
+@jit(leaf=True)
+def _note_write(view, offset, size):
     outlined()
     state, findings, written, touched, _, ranges, _ = view
     if state[RANGES] != 0:

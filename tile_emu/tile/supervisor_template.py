@@ -92,7 +92,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             @@if stops_before(view, o, int64(code[p + U2])):
             @@    status = STEPPED
             @@    break
-            @@note_step(view, mem32, o, t, mrf, arf, all_acc[0])
+            @@note_step(view, mem32, o, t, int64(code[p + U0]), 0, mrf, arf, all_acc[0])
             touched |= 1 << ((o >> (PAGE_SHIFT + 2)) & 63)
             next_pc = pc + int64(code[p + U2])
             sources = int64(code[p + U14])

@@ -191,8 +191,8 @@ class Tile:
     ) -> Run:
         """Launch workers (all six unless named) at an entry with the same vertex state, until all have exited.
 
-        Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, at some
-        millions a second. Raises TileFault, UsageError.
+        Cycles count from the launch to the last exit, that turn included. ``trace`` records every bundle, which
+        takes up to five times as long. Raises TileFault, UsageError.
         """
         self._tracer = Tracer(self.arrays, self.symbols, self.lines) if trace else None
         arrays = self.arrays

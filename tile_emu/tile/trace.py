@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.isa.semantics.accumulators import CHAIN
-from tile_emu.tile import layout, notes
+from tile_emu.tile import layout, steps
 from tile_emu.tile.faults import context_name, symbol_at
 from tile_emu.tile.layout import Status
 from tile_emu.tile.state import TileArrays, run_tiles
@@ -47,9 +47,9 @@ def turns_by_line(trace: Trace) -> list[tuple[str, int]]:
 
 
 def watched_names() -> list[str]:
-    """Printed names of the registers that a trace watches, in the order of notes.py; accumulators as f32 patterns."""
+    """Printed names of the registers that a trace watches, in the order of steps.py; accumulators as f32 patterns."""
     names = [f"$m{i}" for i in range(layout.MRF_WRITABLE)] + [f"$a{i}" for i in range(layout.ARF_STORED)]
-    for index in range(notes.ACCUMULATORS):
+    for index in range(steps.ACCUMULATORS):
         set_number, unit = divmod(index % CHAIN, 8)
         names.append(f"$AACC[{16 * set_number + 2 * unit + index // CHAIN}]")
     return names
@@ -80,25 +80,31 @@ def cycle_of(arrays: TileArrays, context: int) -> int:
 class Trace(Sequence[TraceEntry]):
     """What was executed, in order. Entries are made when they are looked at.
 
-    ``steps`` int64[n, 4] and ``changes`` int64[k, 4] (a step's in order, steps ascending by their last), fields as in
-    notes.py; ``base``: address of the start of SRAM.
+    ``kept``: portions of steps int64[., 3] and of changes int64[.], in order, as steps.py has them; ``base``: address
+    of the start of SRAM.
     """
 
     def __init__(
-        self, steps: I64, changes: I64, base: int, symbols: Mapping[str, int], lines: Mapping[int, str]
+        self, kept: Sequence[tuple[I64, I64]], base: int, symbols: Mapping[str, int], lines: Mapping[int, str]
     ) -> None:
-        by = changes[:, notes.CHANGE_STEP]
-        # Only where contexts change are they not in order of the steps.
-        in_order = bool((by[1:] >= by[:-1]).all())
-        self.steps = steps
-        self.changes = changes if in_order else changes[np.argsort(by, kind="stable")]
         self.symbols, self.lines = symbols, lines
+        self._kept = kept
         self._base = base
         self._names = watched_names()
         self._texts: dict[tuple[int, int, bool], str] = {}
 
+    @functools.cached_property
+    def steps(self) -> I64:
+        """int64[n, 3]: place, cycle and words of each step, as in steps.py."""
+        return np.concatenate([portion for portion, _ in self._kept])
+
+    @functools.cached_property
+    def changes(self) -> I64:
+        """int64[k, 4]: step, watched register, old and new word of each change, in order of the steps."""
+        return _changes(np.concatenate([portion for _, portion in self._kept]), self.steps[:, steps.STEP_PLACE] & 7)
+
     def __len__(self) -> int:
-        return len(self.steps)
+        return sum(len(portion) for portion, _ in self._kept)
 
     @overload
     def __getitem__(self, index: int) -> TraceEntry: ...
@@ -114,18 +120,18 @@ class Trace(Sequence[TraceEntry]):
     @functools.cached_property
     def _first(self) -> I64:
         """i64[n + 1]: where the changes of each step begin."""
-        return np.searchsorted(self.changes[:, notes.CHANGE_STEP], np.arange(len(self.steps) + 1)).astype(np.int64)
+        return np.searchsorted(self.changes[:, 0], np.arange(len(self) + 1)).astype(np.int64)
 
     def _entry(self, i: int) -> TraceEntry:
-        context, offset, cycle, words = self.steps[i].tolist()
-        address = self._base + offset
+        place, cycle, words = self.steps[i].tolist()
+        context, address = place & 7, self._base + (place >> 3)
         changes = tuple(
             f"{self._names[register]} {old:#x} -> {new:#x}"
             for _, register, old, new in self.changes[self._first[i] : self._first[i + 1]].tolist()
         )
-        place, line = symbol_at(self.symbols, address), self.lines.get(address, "")
+        symbol, line = symbol_at(self.symbols, address), self.lines.get(address, "")
         return TraceEntry(
-            context_name(context), cycle, address, place, line, self._text(context, address, words), changes
+            context_name(context), cycle, address, symbol, line, self._text(context, address, words), changes
         )
 
     def _text(self, context: int, address: int, words: int) -> str:
@@ -137,9 +143,30 @@ class Trace(Sequence[TraceEntry]):
 
     def turns_by_address(self) -> Iterator[tuple[int, int]]:
         """Addresses executed, in the order of their first execution, and how often."""
-        offsets, first, counts = np.unique(self.steps[:, notes.STEP_OFFSET], return_index=True, return_counts=True)
+        offsets, first, counts = np.unique(self.steps[:, steps.STEP_PLACE] >> 3, return_index=True, return_counts=True)
         for i in np.argsort(first).tolist():
             yield self._base + int(offsets[i]), int(counts[i])
+
+
+def _changes(words: I64, contexts: I64) -> I64:
+    """The changes that the words of steps.py tell of, see Trace.changes. ``contexts``: int64[n], of each step."""
+    codes, values = words >> steps.CODE_SHIFT, words & steps.M32
+    is_mark = codes >= steps.OF_STEP
+    mark = np.flatnonzero(is_mark)[np.cumsum(is_mark) - 1][~is_mark]  # before each change
+    register, new = codes[~is_mark], values[~is_mark]
+    first = codes[mark] != steps.OF_STEP
+    step = np.where(first, -1, values[mark])
+    context = np.where(first, codes[mark] - steps.AT_START, contexts[step])
+    # What a register held before is what the change before it made of it, 0 where there is none.
+    of_register = (context * steps.WATCHED + register).astype(np.int16)  # few bits sort fast
+    order = np.argsort(of_register, kind="stable")
+    old = np.zeros_like(new)
+    again = of_register[order[1:]] == of_register[order[:-1]]
+    old[order[1:]] = np.where(again, new[order[:-1]], 0)
+    found = np.column_stack([step, register, old, new])[~first]
+    # Only where contexts change are they not in order of the steps.
+    in_order = bool((found[1:, 0] >= found[:-1, 0]).all())
+    return found if in_order else found[np.argsort(found[:, 0], kind="stable")]
 
 
 class Tracer:
@@ -149,9 +176,7 @@ class Tracer:
         self._arrays = arrays
         self._symbols = symbols
         self._lines = lines
-        self._steps: list[I64] = []
-        self._changes: list[I64] = []
-        self._taken = 0
+        self._kept: list[tuple[I64, I64]] = []
         arrays.inspected().start_trace()
 
     def run(self) -> int:
@@ -164,7 +189,7 @@ class Tracer:
                 status = int(run_tiles(arrays, tile, instrumented=True)[0])
                 if status != Status.STEPPED:
                     break
-                self._take()
+                self._kept.append(inspection.take_trace())
         except BaseException:
             inspection.end_trace()
             raise
@@ -172,31 +197,20 @@ class Tracer:
             self._end()
         return status
 
-    def _take(self) -> None:
-        steps, changes = self._arrays.inspected().take_trace()
-        changes[:, notes.CHANGE_STEP] += self._taken
-        self._taken += len(steps)
-        self._steps.append(steps)
-        self._changes.append(changes)
-
     def _end(self) -> None:
         """Take what the last instructions did. A fault's own is listed, without changes."""
         arrays = self._arrays
         inspection = arrays.inspected()
-        if not inspection.states[0, notes.TRACING]:
+        if not inspection.trace[0][steps.TRACING]:
             return
-        for context in range(layout.CONTEXTS):
-            worker = min(context, layout.WORKERS - 1)  # a supervisor has no others
-            registers = arrays.mrf[0, context], arrays.arf[0, worker], arrays.acc[0, worker]
-            notes.note_changes(inspection.states[0], inspection.trace, context, *registers)
-        self._take()
+        steps.keep_last_changes(inspection.trace, arrays.mrf[0], arrays.arf[0], arrays.acc[0])
+        self._kept.append(inspection.take_trace())
         inspection.end_trace()
 
     def trace(self) -> Trace:
         """Everything executed so far, and the end of tracing."""
         self._end()
-        steps, changes = np.concatenate(self._steps), np.concatenate(self._changes)
-        return Trace(steps, changes, self._arrays.chip.memory.base, self._symbols, self._lines)
+        return Trace(self._kept, self._arrays.chip.memory.base, self._symbols, self._lines)
 
 
 def text_at(arrays: TileArrays, context: int, address: int) -> tuple[str, int]:

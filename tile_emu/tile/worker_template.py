@@ -92,7 +92,8 @@ def run_worker(mem8, mem16, mem32, mem64, sram, pages, code, mrf, arf, acc, weig
         @@if stops_before(view, pc - sram_base, int64(code[p + U2])):
         @@    status = STEPPED
         @@    break
-        @@note_step(view, mem32, pc - sram_base, start + 6 * turns, mrf, arf, acc)
+        @@note_step(view, mem32, pc - sram_base, start + 6 * turns, int64(code[p + U0]), int64(code[p + U1]), mrf, arf,
+        @@          acc)
         if repeat_left != 0 and code[p + U3] != 0:
             status = INVALID_INSTR
             break

@@ -11,6 +11,7 @@ from tests.graph_tools import fake_tools
 from tile_emu.chips import load_chip
 from tile_emu.errors import UsageError
 from tile_emu.graph import Graph
+from tile_emu.graph.hostorder import BLOCK, HostOrder
 
 BASE, SIZE = 0x4C000, 638_976
 
@@ -91,3 +92,22 @@ def test_bad_arrays():
         tensor.pack(np.zeros((2, 2), np.float16), memory)
     with pytest.raises(UsageError, match="has dtype float16, not float32"):
         tensor.pack(np.zeros(4, np.float32), memory)
+
+
+@pytest.mark.nojit
+@given(st.lists(st.tuples(st.integers(-1, 400), st.integers(-3, 3), st.integers(1, 40)), max_size=12))
+def test_an_order_in_patterns_is_the_order(runs):
+    order = np.array([start + step * i for start, step, count in runs for i in range(count)], np.int64)
+    order = np.maximum(order, -1)
+    made = HostOrder.of(order)
+    assert np.array_equal(made.expanded(), order)
+    assert len(made.patterns) <= len(made.first) == -(-len(order) // BLOCK)
+
+
+def test_regular_orders_have_few_patterns():
+    channels_first = np.arange(64 * 56 * 56).reshape(64, 56 * 56)
+    positions = channels_first.reshape(4, 16, 56 * 56).transpose(0, 2, 1)
+    assert len(HostOrder.of(positions).patterns) == 1
+    padded = np.pad(np.arange(50 * 30).reshape(50, 30), ((0, 0), (0, 2)), constant_values=-1)
+    assert len(HostOrder.of(padded).patterns) == 2
+    assert np.array_equal(HostOrder.straight(37).expanded(), np.arange(48)[:37])

@@ -16,7 +16,7 @@ from tile_emu.cli.entry import run
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TILE_EMU_CACHE_DIR", str(tmp_path))
-    kept.keep_bounded.cache_clear()
+    kept._added.clear()
     return tmp_path
 
 
@@ -37,20 +37,24 @@ def test_least_recently_used_results_go_first(folder: Path, monkeypatch: pytest.
     cache.put("d", {"n": "y" * 980})
     assert [path.exists() for path in old] == [True, False, False]
     assert cache.get("d") is not None
-    cache.put("e", {"n": "z" * 3000})
-    assert cache.get("a") is not None  # looked at once a process
+    other = fill(folder, "layers/f.json", 1000, 4)
+    cache.put("g", {})
+    assert other.exists()  # too little was added to look at all of it again
+    cache.put("e", {"n": "z" * 980})
+    assert not other.exists() and cache.get("g") is not None and cache.get("e") is not None
 
 
 def test_listed_and_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(folder, "numba/f1/x.nbc", 500, 9)
     fill(folder, "generated/interpreter.py", 250, 9)
     fill(folder, "plans/p.json", 40, 9)
+    fill(folder, "images/i.npz", 70, 9)
     other = fill(folder, "mine/notes.txt", 7, 9)
     assert run(["cache", "list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["folder"] == str(folder)
     sizes = {kind: (entry["files"], entry["bytes"]) for kind, entry in found["kinds"].items()}
-    assert sizes == {"results": (0, 0), "plans": (1, 40), "compiled": (2, 750)}
+    assert sizes == {"results": (0, 0), "plans": (1, 40), "images": (1, 70), "compiled": (2, 750)}
     assert run(["cache", "list"]) == 0
     assert "plans" in capsys.readouterr().out
     assert run(["cache", "clear", "compiled"]) == 0

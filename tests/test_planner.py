@@ -19,7 +19,7 @@ from kernels.planner.plan import ContractionPlan
 from tests.contraction_tools import forced, gathered, plan_matmul, put
 from tile_emu.chips import load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
-from tile_emu.graph import ExchangePhase
+from tile_emu.graph import ExchangePhase, Graph
 
 SHAPES = [(1, 1, 1), (1, 4096, 1), (7, 13, 5), (513, 77, 1030), (64, 64, 64), (24, 2000, 16), (300, 17, 3)]
 
@@ -130,6 +130,13 @@ DIVISIONS = [
 ]
 
 
+def host_order_of(graph: Graph, name: str) -> Any:
+    """The host's index of every element of a tensor's shards."""
+    order = graph.tensors[name].order
+    assert order is not None
+    return order.expanded()
+
+
 @pytest.mark.parametrize("dtype", ["f16", "f32"])
 @pytest.mark.parametrize(("streamed", "splits", "steps"), DIVISIONS)
 def test_every_element_has_one_home(dtype: str, streamed: str, splits: tuple[int, int, int], steps: int) -> None:
@@ -137,8 +144,7 @@ def test_every_element_has_one_home(dtype: str, streamed: str, splits: tuple[int
     contraction = put(*shape, dtype, streamed)
     graph = build_graph(contraction, forced(plan_matmul(*shape, dtype, "bow", tiles=12)[1], contraction, splits, steps))
     for name, size in (("a", 70 * 170), ("b", 170 * 100), ("c", 70 * 100)):
-        order = graph.tensors[name].order
-        assert order is not None
+        order = host_order_of(graph, name)
         assert np.array_equal(np.sort(order[order >= 0]), np.arange(size)), name
 
 
@@ -153,8 +159,7 @@ def test_exchanges_bring_every_tile_its_blocks(streamed: str, splits: tuple[int,
     phases = [phase for phase in graph.program if isinstance(phase, ExchangePhase) and phase.name.startswith("gather")]
     for step, phase in enumerate(phases):
         for batch in phase.batches:
-            order = graph.tensors[batch.source.name].order
-            assert order is not None
+            order = host_order_of(graph, batch.source.name)
             start = np.cumsum(batch.source.nbytes.astype(np.int64)) - batch.source.nbytes
             tile = plan.tiles // 2
             here = batch.dest_shard == tile

@@ -1,13 +1,12 @@
-"""What this program keeps on disk and can make again: compiled code, plans, results of layers. Imports nothing heavy.
+"""What this program keeps on disk and can make again: compiled code, plans, images, results. Imports nothing heavy.
 
 Everything is found by a hash of what it depends on, so nothing is ever out of date; what no longer is asked for is
-garbage. Plans and results are bounded, the least recently used go first. Other processes may use the same folders at
+garbage. All but compiled code is bounded, the least recently used go first. Other processes may use the same folders at
 the same time: a file that has gone is as good as one that never was.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,11 @@ from tile_emu.errors import UsageError
 _KINDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "results": (("layers",), 64 << 20),
     "plans": (("plans",), 32 << 20),
+    "images": (("images",), 512 << 20),
     "compiled": (("numba", "generated", "code"), None),
 }
+
+_added: dict[Path, int] = {}  # bytes that this process has added to a folder since it last looked at all of it
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,30 @@ def clear(kinds: Sequence[str]) -> list[Kept]:
     return chosen
 
 
-@functools.cache
-def keep_bounded(folder: Path, kind: str) -> None:
-    """Once a process: delete the least recently used files of ``folder`` until the bound of its kind holds."""
+def added(path: Path, kind: str) -> None:
+    """Note a new file: now and then the least recently used ones of its folder go, until the bound of its kind holds.
+
+    That is when a process adds its first one, and whenever it has added an eighth of the bound since.
+    """
     _, most = _KINDS[kind]
+    if most is None:
+        return
+    folder = path.parent
+    since = _added.get(folder)
+    try:
+        _added[folder] = (since or 0) + path.stat().st_size
+    except OSError:  # gone again
+        return
+    if since is None or _added[folder] > most // 8:
+        _added[folder] = 0
+        _keep_bounded(folder, most)
+
+
+def _keep_bounded(folder: Path, most: int) -> None:
     files = sorted(_files(folder))
     total = sum(size for _, size, _ in files)
     for _, size, path in files:
-        if most is None or total <= most:
+        if total <= most:
             return
         _delete(path)
         total -= size

@@ -15,6 +15,7 @@ from kernels.planner.contraction import KEPT, plan_contraction
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import Chip
 from tile_emu.errors import OutOfTileMemory, UsageError
+from tile_emu.graph.keptimage import kept_image
 from tile_emu.profile.timed import SAMPLE, TileChoice
 
 if TYPE_CHECKING:
@@ -87,12 +88,21 @@ def plan_and_lower(
         plans.sort(key=lambda pair: (pair[0].predicted.total, pair[0].sram_bytes))
         for plan, contraction in plans[plan_rank - 1 :]:
             try:
-                progress("building the graph")
-                return plan, build_graph(contraction, plan).lower(progress)
+                return plan, _image(contraction, plan, chip, progress)
             except OutOfTileMemory as error:
                 problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _image(contraction: Contraction, plan: ContractionPlan, chip: Chip, progress: Progress) -> Image:
+    """The image of a planned contraction, kept from an earlier run or made. Raises OutOfTileMemory."""
+
+    def make() -> Image:
+        progress("building the graph")
+        return build_graph(contraction, plan).lower(progress)
+
+    return kept_image((contraction, plan, chip), make)
 
 
 def used_sram(image: Image) -> I64:

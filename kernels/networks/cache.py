@@ -6,7 +6,6 @@ codelets, planner, kernels, machine, chip files.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,26 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from tile_emu.cachedir import cache_directory
-from tile_emu.kept import keep_bounded, used
+from tile_emu.kept import added, used
 from tile_emu.profile.atomic import replacing
+from tile_emu.sourcetree import tree_hash
 
-_SUFFIXES = frozenset({".py", ".S", ".inc", ".h", ".hpp", ".csv", ".toml"})
-_ROOT = Path(__file__).resolve().parent.parent.parent
-_SOURCES = ("tile_emu", "kernels")
 _NO_INFLUENCE = ("tile_emu/cli",)  # prints results
 
 
-@functools.cache
 def package_fingerprint() -> str:
     """Hash of all sources that a result may depend on."""
-    digest = hashlib.sha256()
-    for package in _SOURCES:
-        for path in sorted((_ROOT / package).rglob("*")):
-            name = path.relative_to(_ROOT).as_posix()
-            if path.suffix in _SUFFIXES and not name.startswith(_NO_INFLUENCE):
-                digest.update(f"{name}\0".encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return tree_hash("tile_emu", "kernels", without=_NO_INFLUENCE)
 
 
 class ResultCache:
@@ -62,7 +51,7 @@ class ResultCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._path(key)) as file:
                 file.write(json.dumps(document).encode())
-            keep_bounded(self._folder, "results")
+            added(self._path(key), "results")
         except OSError:
             return
 

@@ -17,7 +17,7 @@ from kernels.contraction.problem import Shape
 from kernels.planner.plan import ContractionPlan, PlanCycles
 from tile_emu.cachedir import cache_directory
 from tile_emu.chips import Chip
-from tile_emu.kept import keep_bounded, used
+from tile_emu.kept import added, used
 from tile_emu.profile.atomic import replacing
 
 _KERNELS = Path(__file__).resolve().parent.parent
@@ -66,6 +66,6 @@ def keep_plans(shape: Shape, chip: Chip, limits: tuple[int, ...], plans: list[Co
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(json.dumps(documents).encode())
-        keep_bounded(path.parent, "plans")
+        added(path, "plans")
     except OSError:
         return

@@ -124,7 +124,12 @@ def network(
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that emulate layers at the same time.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Host threads of each process.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Emulate everything, whatever the cache holds.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Emulate everything, no kept results; kept plans, images and compiled code are still used."
+        ),
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Show the layers' shapes, multiplications and bytes.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table as Markdown, equal layers joined.")

@@ -34,12 +34,14 @@ def warm_up() -> None:
     with Progress() as progress:
         from kernels.matmul import matmul
         from tile_emu.engines import choose_engine
+        from tile_emu.graph.keptimage import no_kept_images
 
         progress.watch_compiler()
         choose_engine("translator", None)
         for name, problem in _problems():
             progress(name)
-            matmul(**problem, chip="bow", progress=progress)
+            with no_kept_images():  # what makes images is to be compiled too
+                matmul(**problem, chip="bow", progress=progress)
         compiled = progress.compilations
     did = f"compiled {compiled} functions" if compiled else "everything was compiled already"
     print(f"{did}, {time.perf_counter() - began:.1f} s; kept in {cache_directory()}")

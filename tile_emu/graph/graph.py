@@ -12,8 +12,9 @@ from tile_emu.chips import Chip
 from tile_emu.errors import UsageError
 from tile_emu.graph.computeset import ComputeSet
 from tile_emu.graph.copies import ExchangePhase
-from tile_emu.graph.hosttensor import check_order
-from tile_emu.graph.variables import I64, U32, Variable, make_variable
+from tile_emu.graph.hostorder import HostOrder
+from tile_emu.graph.hosttensor import ELEMENT_BYTES, check_order
+from tile_emu.graph.variables import U32, Variable, make_variable
 from tile_emu.graph.views import View, view_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class TensorView:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     variable: Variable
-    order: I64 | None
+    order: HostOrder | None
 
 
 class Graph:
@@ -91,11 +92,17 @@ class Graph:
         variable: Variable,
         order: NDArray[np.integer[Any]] | None = None,
     ) -> None:
-        """Give the host a view of ``variable`` as an array; ``order`` as in HostTensor. Raises UsageError."""
+        """Give the host a view of ``variable`` as an array of elements of 1, 2, 4 or 8 bytes.
+
+        ``order``: a flat index into the host's array for each element of the shards, one shard after another, -1 for
+        padding; None: the host's order. Raises UsageError.
+        """
         self._own(variable)
         if name in self.tensors:
             raise UsageError(f"there are two tensors named '{name}'")
         kind = np.dtype(dtype)
+        if kind.itemsize not in ELEMENT_BYTES:
+            raise UsageError(f"tensor '{name}': elements of {kind} are not supported, only of 1, 2, 4 or 8 bytes")
         if (variable.nbytes % kind.itemsize).any():
             raise UsageError(f"tensor '{name}': a shard of '{variable.name}' is not a whole number of {kind} elements")
         elements = int(variable.nbytes.sum(dtype=np.int64)) // kind.itemsize
@@ -105,8 +112,9 @@ class Graph:
                 raise UsageError(f"tensor '{name}' has {size} elements, its variable holds {elements}")
             wanted = None
         else:
-            wanted = np.ascontiguousarray(order, np.int64).reshape(-1)
-            check_order(name, wanted, elements, size)
+            index = np.ascontiguousarray(order, np.int64).reshape(-1)
+            check_order(name, index, elements, size)
+            wanted = HostOrder.of(index)
         self.tensors[name] = TensorView(name, tuple(int(n) for n in shape), kind, variable, wanted)
 
     def separate(self, a: Variable, b: Variable) -> None:
@@ -139,7 +147,8 @@ class Graph:
         if tensor not in self.tensors:
             raise UsageError(f"no tensor '{tensor}' in the graph")
         t = self.tensors[tensor]
-        return view_of(t.name, t.variable, t.dtype, t.shape, t.order)
+        order = None if t.order is None else t.order.expanded()
+        return view_of(t.name, t.variable, t.dtype, t.shape, order)
 
     def rearrange(self, name: str, source: View, dest: View, how: str = "auto") -> Rearrangement:
         """Append ``dest[...] = source[...]``: any elements, any tiles, before-values throughout.

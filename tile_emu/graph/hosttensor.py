@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tile_emu.errors import UsageError
+from tile_emu.graph.hostorder import HostOrder, collect, scatter
 
 U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
+
+ELEMENT_BYTES = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, eq=False)
 class HostTensor:
     """An array of the host, spread over shards.
 
-    ``order`` i64[elements of the concatenated shards] -> flat index into the host array, -1 = padding; None = identity.
-    ``tile``, ``address`` (bytes), ``nbytes`` i32[shards]. ``base`` is the address of a memory row's first byte.
+    ``order``: where the elements of the concatenated shards come from; None = in the host's order.
+    ``tile``, ``address`` (bytes, a multiple of the element's), ``nbytes`` i32[shards]. ``base`` is the address of a
+    memory row's first byte. Elements have 1, 2, 4 or 8 bytes.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    order: NDArray[np.int64] | None
+    order: HostOrder | None
     tile: NDArray[np.int32]
     address: NDArray[np.int32]
     nbytes: NDArray[np.int32]
@@ -48,48 +50,33 @@ class HostTensor:
         if not np.can_cast(array.dtype, self.dtype, "safe"):
             raise UsageError(f"tensor '{self.name}' has dtype {self.dtype}, not {array.dtype}")
         flat = np.ascontiguousarray(array, self.dtype).reshape(-1)
-        if self.order is not None:
-            # One zero past the end: order -1 picks it up, so padding needs no mask.
-            flat = np.append(flat, np.zeros(1, self.dtype))[self.order]
-        stream = flat.view(np.uint8)
-        for tiles, low, high, starts in self._runs:
-            memory[tiles, low:high] = sliding_window_view(stream, high - low)[starts]
+        scatter(flat.view(self._bits), *self._places(), memory.view(self._bits))
 
     def cover(self, memory: U8, value: int) -> None:
         """Set every byte of the tensor, padding too, in ``memory`` u8[tiles, size]."""
-        for tiles, low, high, _ in self._runs:
-            memory[tiles, low:high] = value
+        for tile, address, nbytes in zip(self.tile, self.address, self.nbytes):
+            memory[tile, address - self.base : address - self.base + nbytes] = value
 
     def unpack(self, memory: U8) -> NDArray[Any]:
         """Gather the host array out of ``memory`` u8[tiles, size]. Elements that no shard holds are zero."""
-        stream = np.empty(int(self.nbytes.sum(dtype=np.int64)), np.uint8)
-        for tiles, low, high, starts in self._runs:
-            sliding_window_view(stream, high - low, writeable=True)[starts] = memory[tiles, low:high]
-        flat = stream.view(self.dtype)
-        if self.order is None:
-            return flat.reshape(self.shape)
-        out = np.zeros(self.size + 1, self.dtype)  # padding (order -1) lands in the extra last element
-        out[self.order] = flat
-        return out[:-1].reshape(self.shape)
+        out = np.zeros(self.size, self.dtype)
+        collect(out.view(self._bits), *self._places(), memory.view(self._bits))
+        return out.reshape(self.shape)
 
-    @functools.cached_property
-    def _runs(self) -> list[tuple[NDArray[np.intp], int, int, NDArray[np.int64]]]:
-        """Shards grouped by address and size: (tiles, first and last memory column, start in the byte stream)."""
-        return list(self._grouped())
+    @property
+    def _bits(self) -> str:
+        """Unsigned integers of an element's size."""
+        return f"u{self.dtype.itemsize}"
 
-    def _grouped(self) -> Iterator[tuple[NDArray[np.intp], int, int, NDArray[np.int64]]]:
-        size = self.nbytes.astype(np.int64)
-        starts = np.cumsum(size) - size
-        key = (self.address.astype(np.int64) << 32) | size
-        order = np.argsort(key, kind="stable")
-        order = order[size[order] > 0]
-        cuts = np.flatnonzero(np.diff(key[order])) + 1
-        for group in np.split(order, cuts) if len(order) else ():
-            low = int(self.address[group[0]]) - self.base
-            yield self.tile[group].astype(np.intp), low, low + int(size[group[0]]), starts[group]
+    def _places(self) -> tuple[I64, I64, I64, NDArray[np.int32], I64, I64]:
+        """Arguments of scatter and collect: three of the order, then tile, first column and elements of every shard."""
+        item = self.dtype.itemsize
+        order = self.order or HostOrder.straight(self.size)
+        begin, count = (self.address.astype(np.int64) - self.base) // item, self.nbytes.astype(np.int64) // item
+        return order.first, order.pattern, order.patterns, self.tile, begin, count
 
 
-def check_order(name: str, order: NDArray[np.int64], elements: int, size: int) -> None:
+def check_order(name: str, order: I64, elements: int, size: int) -> None:
     """Raise UsageError unless ``order`` maps ``elements`` places to -1 or to indices below ``size``."""
     if order.shape != (elements,):
         raise UsageError(f"tensor '{name}': order has {order.size} entries, its variable holds {elements} elements")

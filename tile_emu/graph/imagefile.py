@@ -1,9 +1,11 @@
-"""An image as one .npz file: the arrays, and one JSON text for everything else."""
+"""An image as one .npz file: the arrays, and one JSON text for everything else.
+
+Arrays are not compressed, which would take longer than what an image saves; integers are written as narrow as they fit.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -14,26 +16,25 @@ import numpy as np
 
 from tile_emu.chips import Chip, Exchange, Memory, SupervisorTiming, Timing
 from tile_emu.errors import UsageError
+from tile_emu.graph.hostorder import HostOrder
 from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.image import Image, LineTable, MemoryMap
+from tile_emu.profile.atomic import replacing
 
-FORMAT = 3  # raised whenever the fields of Image or of its parts change
+FORMAT = 4  # raised whenever the fields of Image or of its parts change
+_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 def save_image(image: Image, path: Path) -> None:
-    """Write under a temporary name in the same folder, then rename: a reader never sees half a file."""
+    """Write whole or not at all; raises UsageError if that cannot be."""
     arrays: dict[str, np.ndarray] = {}
     header = {"format": FORMAT, "image": {f.name: _put(getattr(image, f.name), f.name, arrays) for f in fields(image)}}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write image '{path}': {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_image(path: Path) -> Image:
@@ -55,8 +56,8 @@ def load_image(path: Path) -> Image:
 def _put(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
     """A JSON value for ``value``; arrays go to ``arrays`` under ``key`` and are referred to."""
     if isinstance(value, np.ndarray):
-        arrays[key] = value
-        return {"array": key}
+        arrays[key] = _narrow(value)
+        return {"array": key, "as": value.dtype.str}
     if isinstance(value, np.dtype):
         return {"dtype": value.str}
     if isinstance(value, Chip):
@@ -71,9 +72,18 @@ def _put(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
     return {"plain": value}
 
 
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """The same numbers in the smallest integers that hold them all."""
+    if array.dtype.kind not in "iu" or not array.size:
+        return array
+    least, most = int(array.min()), int(array.max())
+    fits = (kind for kind in _INTEGERS if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+    return array.astype(next(fits, array.dtype), copy=False)
+
+
 def _get(value: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     if "array" in value:
-        return arrays[value["array"]]
+        return arrays[value["array"]].astype(value["as"], copy=False)
     if "dtype" in value:
         return np.dtype(value["dtype"])
     if "chip" in value:
@@ -91,7 +101,7 @@ def _get(value: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
 def _kinds() -> dict[str, Callable[..., Any]]:
     from tile_emu.exchange.transfers import Transfers
 
-    return {kind.__name__: kind for kind in (LineTable, MemoryMap, HostTensor, Transfers)}
+    return {kind.__name__: kind for kind in (LineTable, MemoryMap, HostTensor, HostOrder, Transfers)}
 
 
 def _chip(values: dict[str, Any]) -> Chip:

@@ -53,10 +53,13 @@ def _place(paths: Sequence[Path], architecture: str, base: int) -> Path | None:
         folder = _folder_hash(source.parent)
         if folder is None:
             return None
-        # Included files are named from the current folder where they lie in it.
-        here = os.getcwd() if source.absolute().is_relative_to(os.getcwd()) else ""
-        digest.update(f"{path} {folder} {here}\n".encode())
+        digest.update(f"{path} {folder} {named_from(source)}\n".encode())
     return cache_directory() / "code" / f"{digest.hexdigest()[:32]}.npz"
+
+
+def named_from(path: Path) -> str:
+    """The folder from which included files are named: the current one where they lie in it."""
+    return os.getcwd() if path.absolute().is_relative_to(os.getcwd()) else ""
 
 
 def _folder_hash(folder: Path) -> str | None:

@@ -60,13 +60,11 @@ class View:
 def view_of(
     name: str, variable: Variable, kind: np.dtype[Any], shape: tuple[int, ...], order: NDArray[np.integer[Any]] | None
 ) -> View:
-    """The view of a tensor: where each element of the host array lies; ``order`` as in HostTensor.
+    """The view of a tensor: where each element of the host array lies; ``order`` as in Graph.tensor.
 
     Raises UsageError if an element lies nowhere, or at several places.
     """
     size = int(np.prod(shape, dtype=np.int64))
-    if kind.itemsize not in (1, 2, 4, 8):
-        raise UsageError(f"tensor '{name}': views of {kind} are not supported, elements have 1, 2, 4 or 8 bytes")
     if order is None:
         return View(variable, kind.itemsize, np.arange(size, dtype=np.int64).reshape(shape))
     held = np.flatnonzero(order >= 0)

@@ -23,6 +23,7 @@ from tile_emu.profile.timed import SAMPLE
 Progress = Callable[..., None]
 Document = dict[str, Any]
 Executor = Callable[[Job], Document]
+_LONGEST_WAIT = 1.0  # seconds
 
 
 def run_layers(
@@ -154,7 +155,8 @@ def _in_processes(
         waiting = list(range(len(jobs) - 1))
         while running:
             clock.tell(", ".join(jobs[index].layer.name for index in running.values()))
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            # An interrupt that comes just before a wait begins does not end it: none lasts long.
+            done, _ = wait(running, timeout=_LONGEST_WAIT, return_when=FIRST_COMPLETED)
             for future in done:
                 index = running.pop(future)
                 clock.finished(index)

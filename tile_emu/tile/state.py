@@ -14,7 +14,7 @@ from tile_emu.tile.engine import interpreter
 from tile_emu.tile.inspection import Inspection
 from tile_emu.tile.layout import Status
 from tile_emu.tile.pages import DecodePool
-from tile_emu.tile.sram import allocate_sram
+from tile_emu.tile.sram import allocate_sram, untouched
 from tile_emu.tile.translate.emit import ChipFacts
 from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
 
@@ -93,11 +93,11 @@ class TileArrays:
     def reserve_log(self, lines: int) -> None:
         """Make room for at least so many lines in each empty log; memory is touched only where lines are written."""
         if lines > self.log.shape[1]:
-            self.log = np.zeros((self.tiles, lines, COLUMNS), np.int32)
+            self.log = untouched((self.tiles, lines, COLUMNS), np.int32)
 
     def grow_log(self) -> None:
         """Double the room of the exchange logs. Only while no other thread runs tiles."""
-        grown = np.zeros((self.tiles, 2 * self.log.shape[1], COLUMNS), np.int32)
+        grown = untouched((self.tiles, 2 * self.log.shape[1], COLUMNS), np.int32)
         grown[:, : self.log.shape[1]] = self.log
         self.log = grown
 

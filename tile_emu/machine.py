@@ -144,7 +144,7 @@ class Machine:
                 if progress is not None:
                     progress("running", phase / (barriers + 1))
                 at_host = self._compute(each)
-                self._count(record, phase, counted, counter)
+                self._count(each, record, phase, counted, counter)
                 self.timeline.take(phase, start)
                 if at_host:
                     if phase != barriers:
@@ -278,7 +278,9 @@ class Machine:
         """Tiles whose store pointer ended in executable memory, so that code may have been overwritten."""
         return np.flatnonzero((received > 0) & (pointer <= self.chip.memory.interleaved_base))
 
-    def _count(self, record: Recording, phase: int, counted: NDArray[np.int64], counter: ExecutionCounter) -> None:
+    def _count(
+        self, each: Run, record: Recording, phase: int, counted: NDArray[np.int64], counter: ExecutionCounter
+    ) -> None:
         """Put what the counters gained since the last call into compute phase ``phase``."""
         gained = self.arrays.counters[:, : layout.COUNTERS] - counted
         counted += gained
@@ -288,7 +290,7 @@ class Machine:
         record.instructions[phase] = gained[:, layout.COUNT_INSTRUCTIONS] + gained[:, layout.COUNT_SUPERVISOR]
         record.launches[phase] = gained[:, layout.COUNT_LAUNCHES]
         record.worker_turns[phase] = gained[:, layout.COUNT_WORKER : layout.COUNT_WORKER + layout.WORKERS]
-        done = counter.take(self.arrays.counters)
+        done = counter.take(self.arrays.counters, each)
         for column, values in zip(WORK, done.work.T):
             getattr(record, column)[phase] = values
         record.executions[phase], record.extra_turns[phase] = done.executions, done.extra_turns

@@ -65,7 +65,7 @@ def work_of(form: Form) -> tuple[int, ...]:
 
 
 @functools.cache
-def work_table() -> NDArray[np.float64]:
-    """float64[forms + 1, WORK] by form index; the last row is that of no form. Counts up to 2**53 add up exactly."""
+def work_table() -> NDArray[np.int64]:
+    """int64[forms + 1, WORK] by form index; the last row is that of no form."""
     rows = [work_of(form) for form in table().forms]
-    return np.array([*rows, (0,) * len(WORK)], np.float64)
+    return np.array([*rows, (0,) * len(WORK)], np.int64)

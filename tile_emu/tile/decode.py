@@ -66,6 +66,7 @@ class DecodeTables(NamedTuple):
     two_words: NDArray[np.uint8]
     upper_index: NDArray[np.int8]  # which operand of uget and uput is the register's number, -1 for others
     upper_slots: NDArray[np.uint8]  # NO_SLOT for numbers that no register of a worker's upper space has
+    operands: NDArray[np.uint8]  # [F] how many
     transform: NDArray[np.uint8]  # [F, 5]
     argument: NDArray[np.int32]  # [F, 5] sign bit, shift or register group size
     parts: NDArray[np.int32]  # [F, 5, 3, 3] value low bit, word low bit, mask
@@ -114,6 +115,7 @@ def decode_tables(architecture: str) -> DecodeTables:
         upper_index=np.array([1 if f.mnemonic in ("uget", "uput") else -1 for f in forms], np.int8),
         upper_slots=slot_tables(architecture)[1],
         two_words=np.array([f.mnemonic == "sendpicp" for f in forms], np.uint8),
+        operands=np.array([len(f.operands) for f in forms], np.uint8),
         transform=transform,
         argument=argument,
         parts=parts,
@@ -168,6 +170,8 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
             np.int64(tables.parts[form, number, p, 1]),
             np.int64(tables.parts[form, number, p, 2]),
         )
+        if mask == 0:
+            break
         raw |= ((word >> word_low) & mask) << value_low
     how = tables.transform[form, number]
     argument = np.int64(tables.argument[form, number])
@@ -192,11 +196,11 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
 
 
 @jit(leaf=True)
-def _half(tables, form, word, row, opcode_field, operand_field, count):  # type: ignore[no-untyped-def]
+def _half(tables, form, word, row, opcode_field, operand_field):  # type: ignore[no-untyped-def]
     row[opcode_field] = tables.opcode[form]
     sources = 0
     targets = MRF_SINK << 5 | MRF_SINK  # a step load writes two: datum and delta
-    for number in range(count):
+    for number in range(np.int64(tables.operands[form])):
         value = _operand(tables, form, number, word)
         if value == -1000000:
             row[opcode_field] = OPCODE_INVALID
@@ -221,16 +225,16 @@ def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-
     if form < 0:
         row[FIELD_MAIN] = OPCODE_INVALID
     elif tables.two_words[form]:
-        _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS, MAX_OPERANDS)
+        _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
         row[FIELD_SIZE] = 8
         row[FIELD_SECOND_WORD] = np.int32(np.uint32(following))
     elif word >> 31 == 0:
         if tables.aux[form]:
-            _half(tables, form, word, row, FIELD_AUX, FIELD_AUX_OPERANDS, 4)
+            _half(tables, form, word, row, FIELD_AUX, FIELD_AUX_OPERANDS)
             if row[FIELD_AUX] < 0:
                 row[FIELD_MAIN] = row[FIELD_AUX]
         else:
-            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS, MAX_OPERANDS)
+            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
     else:
         row[FIELD_SIZE] = 8
         second = match_form(tables, mode, following)
@@ -240,8 +244,8 @@ def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-
             legal = legal and tables.coissue[form] == 1 and tables.coissue[second] == 1
         if legal:
             row[FIELD_NO_REPEAT] = tables.no_repeat[form] | tables.no_repeat[second]
-            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS, MAX_OPERANDS)
-            _half(tables, second, following, row, FIELD_AUX, FIELD_AUX_OPERANDS, 4)
+            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
+            _half(tables, second, following, row, FIELD_AUX, FIELD_AUX_OPERANDS)
             if row[FIELD_AUX] < 0 and row[FIELD_MAIN] >= 0:
                 row[FIELD_MAIN] = row[FIELD_AUX]
             # Known before the main half has done anything.

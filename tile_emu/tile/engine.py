@@ -17,7 +17,7 @@ from tile_emu.isa.semantics import SEMANTICS
 from tile_emu.isa.table import table
 from tile_emu.jit import cache_directory, fingerprint
 from tile_emu.profile.atomic import replacing
-from tile_emu.tile import csrspace, layout, runs
+from tile_emu.tile import csrspace, decode, layout, runs
 from tile_emu.tile.generate import group_functions, semantic_imports, stochastic_opcodes, system_chain
 from tile_emu.tile.groups import EXTRA_TURNS_SHIFT
 from tile_emu.tile.opcodes import opcode_of
@@ -39,6 +39,7 @@ from tile_emu.isa.semantics.randomness import prng_step
 from tile_emu.isa.semantics.rounding import CTL_ESR
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import *
+from tile_emu.tile.decode import SUPERVISOR_MODE, decode_word
 from tile_emu.tile.layout import *
 from tile_emu.tile.opcodes import *
 from tile_emu.tile.runs import count_run, count_runs, run_place
@@ -84,7 +85,8 @@ def _version() -> str:
     """Hash of everything the generated source and what it compiles to depend on."""
     digest = hashlib.sha256(table().version.encode())
     modules = {sys.modules[s.module].__file__ for s in SEMANTICS.values() if s.module}
-    modules |= {__file__, csrspace.__file__, runs.__file__, str(Path(__file__).with_name("support.py")), calls.__file__}
+    modules |= {module.__file__ for module in (csrspace, decode, runs, calls)}
+    modules |= {__file__, str(Path(__file__).with_name("support.py"))}
     for path in sorted(str(m) for m in modules if m):
         digest.update(fingerprint(Path(path)).encode())
     return digest.hexdigest()[:16]

@@ -28,6 +28,7 @@ PAGE_SHIFT = 6
 PAGE_WORDS = 1 << PAGE_SHIFT
 PAGE_BYTES = 4 * PAGE_WORDS
 DECODED_FIELDS = 16
+FETCHES = PAGE_WORDS  # instructions decoded one by one from a supervisor's page, which counts down from -1 meanwhile
 FIELD_MAIN = 0  # opcode of the main half, 0 none, negative a decoding fault
 FIELD_AUX = 1
 FIELD_SIZE = 2  # bytes

@@ -9,7 +9,18 @@ executed is then the sum of what was counted at it and of the executions of thos
 from __future__ import annotations
 
 from tile_emu.jit import jit
-from tile_emu.tile.layout import EXECUTION_PARTS, EXECUTIONS, PC, REPEAT_END, REPEAT_FIRST, REPEAT_LEFT
+from tile_emu.tile.layout import (
+    EXECUTION_PARTS,
+    EXECUTIONS,
+    PAGE_SHIFT,
+    PAGE_WORDS,
+    PC,
+    REPEAT_END,
+    REPEAT_FIRST,
+    REPEAT_LEFT,
+    TOUCHED,
+    TOUCHED_SUPERVISOR,
+)
 
 
 @jit(inline=True)
@@ -42,28 +53,74 @@ def count_runs(counters, sram_base, own, sign):
 
 
 @jit(leaf=True)
-def take_executions(counters, places, sizes, executions):
-    """Executions of each instruction from the runs of all tiles; the runs are cleared.
+def take_counts(counters, first, last, workers, supervisors, totals, by_kind, done):
+    """Take the execution counts of tiles first..last, and clear them.
 
-    counters: int64[tiles, ...]; places: int64[n], ascending, all that were counted; sizes: in words, of the
-    instruction at each place, int64[words + 1]; executions: int64[tiles, n], the result. The last place is always 0.
+    counters: int64[tiles, ...]. workers: sizes in words of the instruction at each place, int64[places], and the kind
+    of its work, int64[places], with the work of a kind, int64[kinds, n]; supervisors: the latter two. To totals,
+    int64[3, places], are added executions and extra turns of workers and executions of supervisors, to done,
+    int64[tiles, n], the work of each tile. by_kind: int64[kinds], zeros before and after.
     """
-    for tile in range(len(counters)):
+    sizes, kinds, work = workers
+    own_kinds, own_work = supervisors
+    places = len(sizes)
+    pages = (places - 1 + PAGE_WORDS - 1) >> PAGE_SHIFT
+    for tile in range(first, last):
+        row = counters[tile]
         flow_one = flow_two = 0  # executions that go on to this place, and to the next
-        previous = -2
-        for i in range(len(places)):
-            place = places[i]
-            if place != previous + 1:
+        for page in range(pages):
+            if not _may_have_run(row[TOUCHED], page):
                 flow_one = flow_two = 0
-            previous = place
-            ran = counters[tile, EXECUTIONS + place] + flow_one
-            counters[tile, EXECUTIONS + place] = 0
-            flow_one = flow_two
-            flow_two = 0
-            if sizes[place] == 2:
-                flow_two = ran
-            elif sizes[place] == 1:
-                flow_one += ran
-            else:
-                ran = 0
-            executions[tile, i] = ran
+                continue
+            for place in range(page << PAGE_SHIFT, min((page + 1) << PAGE_SHIFT, places - 1)):
+                ran = row[EXECUTIONS + place] + flow_one
+                row[EXECUTIONS + place] = 0
+                flow_one = flow_two
+                flow_two = 0
+                if ran != 0:
+                    totals[0, place] += ran
+                    by_kind[kinds[place]] += ran
+                    if sizes[place] == 2:
+                        flow_two = ran
+                    else:
+                        flow_one += ran
+                _take(row, 1, place, places, totals)
+        row[EXECUTIONS + places - 1] = 0
+        _take(row, 1, places - 1, places, totals)
+        _add_work(by_kind, work, done[tile])
+        for page in range(pages):
+            if _may_have_run(row[TOUCHED_SUPERVISOR], page):
+                for place in range(page << PAGE_SHIFT, min((page + 1) << PAGE_SHIFT, places - 1)):
+                    by_kind[own_kinds[place]] += _take(row, 2, place, places, totals)
+        _take(row, 2, places - 1, places, totals)
+        _add_work(by_kind, own_work, done[tile])
+        row[TOUCHED] = 0
+        row[TOUCHED_SUPERVISOR] = 0
+
+
+@jit(inline=True)
+def _may_have_run(touched, page):
+    """Whether places of a page may have been counted: it ran, or the one before, where a run may end behind it."""
+    return (touched >> (page & 63) | touched >> ((page - 1) & 63)) & 1 != 0
+
+
+@jit(inline=True)
+def _take(row, part, place, places, totals):
+    """Add the count of a place in a part of a tile's counters to the total, and clear it; the count."""
+    position = EXECUTIONS + part * places + place
+    count = row[position]
+    if count != 0:
+        totals[part, place] += count
+        row[position] = 0
+    return count
+
+
+@jit(leaf=True)
+def _add_work(by_kind, work, done):
+    """Add the work of so many instructions of each kind, and clear their counts."""
+    for kind in range(len(by_kind)):
+        count = by_kind[kind]
+        if count != 0:
+            for column in range(work.shape[1]):
+                done[column] += count * work[kind, column]
+            by_kind[kind] = 0

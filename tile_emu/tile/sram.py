@@ -1,4 +1,4 @@
-"""Large arrays of which only parts are used, above all the SRAM of all tiles: the host gives memory to pages touched."""
+"""Large arrays of which only parts are used, above all the SRAM of all tiles: only what is touched costs memory."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class TileArrays:
     Shapes, N tiles: memory uint8[N, size]; mrf uint32[N, 7, 17]; arf uint32[N, 6, 16]; acc float32[N, 6, 32];
     weight_store uint64[N, slots], weights16 float64[N, 256], weights32 float32[N, 128]; csrs uint32[N, 6, .];
     scsr uint32[N, .]; progress int64[N, 7, .]; sup int64[N, .]; log int32[N, capacity, 5]; counters int64[N, .];
-    pages int32[N, 2, pages of region 0], -1 where not decoded. ``inspection`` is what the instrumented variant of the
-    loops works with; ``check`` runs that variant always, and has it look for errors.
+    pages int32[N, 2, pages of region 0], below 0 where not decoded. ``inspection`` is what the instrumented variant of
+    the loops works with; ``check`` runs that variant always, and has it look for errors.
     """
 
     def __init__(self, chip: Chip, tiles: int, check: bool = False, engine: str | None = None) -> None:
@@ -148,6 +148,7 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
     statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     context = new_context()
+    fetched = np.zeros(layout.DECODED_FIELDS, np.int32)
     todo = np.arange(len(tiles))
     while True:
         found = np.zeros(len(todo), np.int64)
@@ -159,6 +160,8 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
                 arrays.sram,
                 arrays.pages,
                 arrays.pool.rows,
+                arrays.pool.tables,
+                fetched,
                 arrays.mrf,
                 arrays.arf,
                 arrays.acc,

@@ -4,17 +4,22 @@ Time is explicit here: ``t`` is the cycle at which the next instruction may issu
 operands are ready and the slot of that cycle (cycle mod 6) is not owned by a live worker; a worker launched at all
 runs to completion at once, so that the cycle of its exit is known (isa semantics 1.1; races between a worker and the
 supervisor or another worker are therefore seen in launch order, not interleaved: inferred).
+
+Code that only one tile has, a program and its rows, mostly runs once, so it is decoded as it is fetched. A page of it
+is decoded whole once that has been done as often as a page has words: then it loops.
 """
 
 SUPERVISOR_TEMPLATE = '''
 @jit(leaf=True)
-def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_arf, tile_acc, tile_weight_store,
-              tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup, tile_log,
-              tile_counters, undo, timing, limit, units, context@{, views}@):
+def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, fetched, tile_mrf, tile_arf, tile_acc,
+              tile_weight_store, tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup,
+              tile_log, tile_counters, undo, timing, limit, units, context@{, views}@):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
 
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
     sup[STOPPED_CONTEXT]. (One function, not two: Numba optimises a callee again inside every caller.)
+
+    decoded: rows of the decoded pages; tables: for what is decoded as it is fetched, one row at a time, in ``fetched``.
     """
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
     result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
@@ -51,7 +56,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
                 while worker <= sup[LAUNCH_LAST]:
                     @@enter_context(view, worker)
                     status = run_worker(
-                        mem8, mem16, mem32, mem64, sram, pages, code, all_mrf[worker], all_arf[worker],
+                        mem8, mem16, mem32, mem64, sram, pages, decoded, all_mrf[worker], all_arf[worker],
                         all_acc[worker], weights16, weights32, csrs[worker], slots, progress[worker], counters, undo,
                         limit, units, context@{, view}@)
                     if status != EXITED_TRUE and status != EXITED_FALSE:
@@ -80,20 +85,27 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, code, tile_mrf, tile_a
             if o & 3 or o < 0 or o >= executable:
                 status = INVALID_PC
                 break
-            page = int64(pages[1, o >> (PAGE_SHIFT + 2)])
-            if page < 0:
+            word = o >> 2
+            page = int64(pages[1, word >> PAGE_SHIFT])
+            if page >= 0:
+                code, p = decoded, uint64(((page << PAGE_SHIFT) + (word & (PAGE_WORDS - 1))) * DECODED_FIELDS)
+            elif word + 1 >= counted_words and page > -FETCHES:
+                pages[1, word >> PAGE_SHIFT] = page - 1
+                following = int64(mem32[word + 1]) if word + 1 < executable >> 2 else 0
+                decode_word(tables, SUPERVISOR_MODE, int64(mem32[word]), following, fetched)
+                code, p = fetched, uint64(0)
+            else:
                 status = DECODE
                 break
             if executed >= limit:
                 status = ENDLESS
                 break
-            p = uint64(((page << PAGE_SHIFT) + ((o >> 2) & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             @@enter_context(view, SUPERVISOR)
             @@if stops_before(view, o, int64(code[p + U2])):
             @@    status = STEPPED
             @@    break
             @@note_step(view, mem32, o, t, int64(code[p + U0]), 0, mrf, arf, all_acc[0])
-            touched |= 1 << ((o >> (PAGE_SHIFT + 2)) & 63)
+            touched |= 1 << ((word >> PAGE_SHIFT) & 63)
             next_pc = pc + int64(code[p + U2])
             sources = int64(code[p + U14])
             while sources != 0:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kernels.contraction.problem import OPERAND_DTYPE, RESULT_DTYPE, Contraction, finished, matrix_product
 from kernels.contraction.run import ContractionResult, Progress, run_contraction
+from kernels.stopwatch import Stopwatch
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import UsageError
 from tile_emu.profile.timed import SAMPLE, TileChoice
@@ -35,6 +36,7 @@ def matmul(
     check: bool = False,
     plan_rank: int = 1,
     timed: TileChoice = SAMPLE,
+    watch: Stopwatch | None = None,
 ) -> ContractionResult:
     """C = activation(A . B + bias) on an emulated chip.
 
@@ -47,7 +49,8 @@ def matmul(
     codelets/elementwise.inc. ``out``: format of C, f16 or f32; None: that of the partial sums. ``tiles``: how many may
     be used (None: all). ``progress(stage, share)`` is called at times. With ``check`` the machine looks for
     errors that the hardware lets pass; the result has its findings. ``plan_rank`` 2 takes the second
-    cheapest plan, and so on. ``timed``: tiles of which the recording keeps when each worker ran.
+    cheapest plan, and so on. ``timed``: tiles of which the recording keeps when each worker ran. ``watch``: what
+    counts the time.
     Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
     """
     left, right = _operands(a, b, transpose_a, transpose_b)
@@ -64,7 +67,7 @@ def matmul(
         arrays["bias"] = np.zeros(n) if bias is None else np.asarray(bias)
         if arrays["bias"].shape != (n,):
             raise UsageError(f"bias of shape {arrays['bias'].shape}: expected ({n},)")
-    result = run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank, timed)
+    result = run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank, timed, watch)
     return dataclasses.replace(result, out=result.out.reshape(*left.shape[:-1], n))
 
 

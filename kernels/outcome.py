@@ -13,6 +13,7 @@ import numpy as np
 
 from kernels.check import Check
 from kernels.planner.beside import parts_beside
+from kernels.stopwatch import PARTS
 from tile_emu import __version__
 from tile_emu.profile.estimate import exchange_widths
 from tile_emu.profile.summary import Summary
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
 
 
 def run_document(
-    head: Mapping[str, Any], summary: Summary, check: Check, wall_s: float, result: ContractionResult
+    head: Mapping[str, Any],
+    summary: Summary,
+    check: Check,
+    wall_s: float,
+    result: ContractionResult,
+    parts_s: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """``head`` (what was run), then figures, check, the emulation's own figures, the plan, the best plans.
 
+    ``wall_s``: of the kernel, from the operands to the result; ``parts_s`` of the parts in kernels.stopwatch.
     Of a checked machine also ``findings``.
     """
     findings = {} if result.findings is None else {"findings": result.findings.to_dict()}
@@ -43,6 +50,7 @@ def run_document(
         },
         "emulation": {
             "wall_s": wall_s,
+            "parts_s": {} if parts_s is None else {part: parts_s[part] for part in PARTS if part in parts_s},
             "instructions": summary.instructions,
             "instructions_per_s": summary.instructions / wall_s,
             "peak_rss_bytes": peak_rss_bytes(),

@@ -90,8 +90,8 @@ def test_deterministic_and_savable(codelets, tmp_path):
     chip = load_chip("bow")
     image = ring(chip, codelets).lower()
     assert image == ring(chip, codelets).lower()
-    image.save(tmp_path / "ring.npz")
-    assert Image.load(tmp_path / "ring.npz") == image
+    image.save(tmp_path / "ring.image")
+    assert Image.load(tmp_path / "ring.image") == image
 
 
 def test_progress_goes_up(codelets):

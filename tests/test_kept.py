@@ -48,7 +48,7 @@ def test_listed_and_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     fill(folder, "numba/f1/x.nbc", 500, 9)
     fill(folder, "generated/interpreter.py", 250, 9)
     fill(folder, "plans/p.json", 40, 9)
-    fill(folder, "images/i.npz", 70, 9)
+    fill(folder, "images/i.image", 70, 9)
     other = fill(folder, "mine/notes.txt", 7, 9)
     assert run(["cache", "list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -35,7 +35,7 @@ def document(job: Job) -> dict[str, Any]:
         "utilisation": {"issue": 0.5, "amp": 0.75, "mac": 0.3, "balance": 0.9},
         "sram": {"max_bytes": 100 * 1024, "mean_bytes": 1.0},
         "check": {"max_rel_error": 1e-4, "ok": job.layer.name != "pooler"},
-        "emulation": {"wall_s": 2.0, "instructions": 1000},
+        "emulation": {"wall_s": 2.0, "instructions": 1000, "parts_s": {"run": 1.5, "check": 0.25}},
         "plan": plan,
         "pid": os.getpid(),
     }
@@ -193,7 +193,10 @@ def test_table(tmp_path: Path) -> None:
     assert (summed["layers"], summed["ran"], summed["checked"]) == (7, 6, 5)
     assert sum(summed["phases"].values()) == summed["cycles"]
     took = emulation(found, 5.0)
+    parts = {"operands": 0, "planning": 0, "image": 0, "host copies": 0, "run": 9.0, "check": 1.5}
+    assert took.pop("parts_s") == parts
     assert took == {"wall_s": 12.0, "instructions": 6000, "emulated": 6, "from_cache": 0, "elapsed_s": 5.0}
+    took["parts_s"] = parts
     assert emulation(run_layers(jobs("bert-base"), execute=failed, cache=cache), 1.0)["from_cache"] == 6
     table = rows(found, summed)
     assert [d["count"] for d in distinct(found)] == [12] * 6 + [1]
@@ -207,6 +210,7 @@ def test_table(tmp_path: Path) -> None:
     text = "\n".join([*aligned(table), *footnotes(found, summed, took)])
     assert "does not fit" in text
     assert "qkv: qkv wants 7 KiB more" in text
+    assert "6,000 instructions in 9.0 s of emulation; operands 0.0 s" in text and "check 1.5 s; this table" in text
     assert "g2 p2x2x2 o2 k2 s3" in text
     assert "1.0e-04 FAILED" in text
     assert text.splitlines()[0].split() == " ".join(HEADER).split()

@@ -18,6 +18,7 @@ from kernels.contraction.run import ContractionResult, Progress, run_contraction
 from kernels.convolution.geometry import Convolution, check_layout, contractions
 from kernels.planner.contraction import plan_contraction
 from kernels.planner.plan import ContractionPlan
+from kernels.stopwatch import Stopwatch
 from tile_emu.chips import Chip, load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.timed import SAMPLE, TileChoice
@@ -109,12 +110,14 @@ def run_pass(
     check: bool = False,
     plan_rank: int = 1,
     timed: TileChoice = SAMPLE,
+    watch: Stopwatch | None = None,
 ) -> ContractionResult:
     """One pass ("fwd", "bwd-data", "bwd-weights"); ``arrays``: two of x, w, dout, as the pass needs.
 
     ``bias`` [outputs] and ``relu`` follow the sums of a forward pass. ``check``: the machine looks for errors that the
     hardware lets pass. ``plan_rank`` 2 takes the second cheapest plan, and so on. ``timed``: tiles of which the
-    recording keeps when each worker ran. Raises UsageError, OutOfTileMemory, and whatever the machine finds wrong.
+    recording keeps when each worker ran. ``watch``: what counts the time. Raises UsageError, OutOfTileMemory, and
+    whatever the machine finds wrong.
     """
     where = load_chip(chip) if isinstance(chip, str) else chip
     choices = ways(conv, which, layout, dtype, where)
@@ -130,7 +133,7 @@ def run_pass(
         ]
         arrays = arrays | {"bias": np.zeros(conv.outputs) if bias is None else np.asarray(bias)}
         _require("bias", arrays["bias"].shape, (conv.outputs,))
-    return run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank, timed)
+    return run_contraction(choices, arrays, where, threads, progress, tiles, check, plan_rank, timed, watch)
 
 
 def convolution(

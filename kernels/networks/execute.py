@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from kernels.check import Check, Finish, check_matmul
 from kernels.check_convolution import check_convolution
 from kernels.contraction.problem import Contraction
-from kernels.contraction.run import ContractionResult
+from kernels.contraction.run import ContractionResult, plan_and_lower
 from kernels.convolution import Convolution, run_pass, ways
 from kernels.matmul import OPERAND_DTYPE, RESULT_DTYPE, matmul, matmul_choices
 from kernels.networks.job import Job, operand_shapes
 from kernels.networks.layers import ConvolutionLayer, MatmulLayer, layer_bytes
 from kernels.outcome import run_document
+from kernels.stopwatch import Stopwatch
 from tile_emu.chips import load_chip
 from tile_emu.errors import OutOfTileMemory, UsageError
 from tile_emu.profile.summary import Summary, summarise
@@ -47,18 +49,21 @@ def draw_operands(job: Job, given: Mapping[str, Array] | None = None) -> Operand
     beyond the dtype's range.
     """
     shapes = operand_shapes(job)
-    for name in given or {}:
+    given = given or {}
+    for name in given:
         if name not in shapes:
             raise UsageError(f"{job.name}, pass {job.direction}, has no operand '{name}': {', '.join(shapes)}")
     generator = np.random.default_rng(job.seed)
     operands: Operands = {}
     for name, shape in shapes.items():
-        array = generator.standard_normal(shape, dtype=np.float32)
-        if given and name in given:
-            array = np.asarray(given[name])
-            if array.shape != shape:
-                raise UsageError(f"operand '{name}' of {job.name} has shape {array.shape}, expected {shape}")
+        drawn = generator.standard_normal(shape, dtype=np.float32)
         kind = (RESULT_DTYPE if name == "bias" else OPERAND_DTYPE)[job.dtype]
+        if name not in given:
+            operands[name] = drawn.astype(kind, copy=False)
+            continue
+        array = np.asarray(given[name])
+        if array.shape != shape:
+            raise UsageError(f"operand '{name}' of {job.name} has shape {array.shape}, expected {shape}")
         with np.errstate(over="ignore"):
             operands[name] = np.ascontiguousarray(array, dtype=kind)
         if not np.isfinite(operands[name]).all():
@@ -81,6 +86,26 @@ def require_room(job: Job) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A job and its operands; ``random``: they are all drawn, with independent signs."""
+
+    job: Job
+    operands: Operands
+    random: bool
+    watch: Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class Emulated:
+    """What the kernel of a job returned, what checks it, and the wall seconds it took."""
+
+    prepared: Prepared
+    result: ContractionResult
+    check: Callable[[], Check]
+    wall_s: float
+
+
 def run_job(
     job: Job,
     given: Mapping[str, Array] | None = None,
@@ -93,34 +118,54 @@ def run_job(
 
     Raises UsageError, OutOfTileMemory, and what the machine finds wrong.
     """
-    require_room(job)
-    operands = draw_operands(job, given)
-    random = not given
-    began = time.perf_counter()
-    result, check_it = emulate(job, operands, threads, progress, timed)
-    wall = time.perf_counter() - began
+    emulated = emulate_prepared(prepare(job, given), threads, progress, timed)
     if progress is not None:
         progress("checking against float64")
-    check = check_it(random)
-    summary = summarise(result.recording, useful_macs=job.layer.macs, dtype=job.dtype, sram_bytes=result.sram_bytes)
-    return LayerRun(run_document(job.head(), summary, check, wall, result), result, summary, check)
+    return finish(emulated)
 
 
-Checker = Callable[[bool], Check]
+def prepare(job: Job, given: Mapping[str, Array] | None = None, *, ahead: bool = False) -> Prepared:
+    """Draw what is not given; ``ahead``: make the image too, so that the run finds it kept.
+
+    Raises UsageError, OutOfTileMemory.
+    """
+    watch = Stopwatch()
+    require_room(job)
+    with watch.part("operands"):
+        operands = draw_operands(job, given)
+    if ahead:
+        plan_and_lower(job_choices(job), load_chip(job.chip), tiles=job.tiles, plan_rank=job.plan_rank, watch=watch)
+    return Prepared(job, operands, not given, watch)
 
 
-def emulate(
-    job: Job,
-    operands: Operands,
+def emulate_prepared(
+    prepared: Prepared,
     threads: int | None = None,
     progress: Progress | None = None,
     timed: TileChoice = SAMPLE,
-) -> tuple[ContractionResult, Checker]:
-    """The kernel of a job alone: its result, and what checks it (told whether the operands have random signs)."""
-    options = {"threads": threads, "progress": progress, "timed": timed, "check": job.check}
+) -> Emulated:
+    """The kernel of a job alone. Raises OutOfTileMemory and what the machine finds wrong."""
+    job, operands = prepared.job, prepared.operands
+    options = {"threads": threads, "progress": progress, "timed": timed, "check": job.check, "watch": prepared.watch}
+    began = time.perf_counter()
     if isinstance(job.layer, ConvolutionLayer):
-        return _convolution(job, job.layer, operands, options)
-    return _product(job, job.layer, operands, options)
+        result, check = _convolution(job, job.layer, operands, options)
+    else:
+        result, check = _product(job, job.layer, operands, options)
+    return Emulated(prepared, result, functools.partial(check, prepared.random), time.perf_counter() - began)
+
+
+def finish(emulated: Emulated) -> LayerRun:
+    """Check against float64, and sum up."""
+    job, result, watch = emulated.prepared.job, emulated.result, emulated.prepared.watch
+    with watch.part("check"):
+        check = emulated.check()
+    summary = summarise(result.recording, useful_macs=job.layer.macs, dtype=job.dtype, sram_bytes=result.sram_bytes)
+    document = run_document(job.head(), summary, check, emulated.wall_s, result, watch.seconds)
+    return LayerRun(document, result, summary, check)
+
+
+Checker = Callable[[bool], Check]
 
 
 def _product(

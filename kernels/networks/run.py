@@ -16,9 +16,7 @@ from typing import Any
 from kernels.networks.cache import ResultCache
 from kernels.networks.job import Job
 from tile_emu.errors import TileEmuError
-from tile_emu.profile.report import Report
 from tile_emu.profile.request import ReportRequest
-from tile_emu.profile.timed import SAMPLE
 
 Progress = Callable[..., None]
 Document = dict[str, Any]
@@ -54,37 +52,33 @@ def run_layers(
         first.setdefault(key, job)
     results: dict[str, Document] = {}
     for key in first:
-        found = cache.get(key) if cache is not None and not fresh and reports is None else None
-        if found is not None:
-            results[key] = found | {"cached": True}
+        known = cache.get(key) if cache is not None and not fresh and reports is None else None
+        if known is not None:
+            results[key] = known | {"cached": True}
     # the longest first: what runs last then ends at about the same time everywhere
     todo = sorted((key for key in first if key not in results), key=lambda key: -first[key].layer.macs)
     clock = _Clock([first[key].layer.macs for key in todo], progress)
-    emulate = execute or functools.partial(execute_job, threads=_threads(threads, processes), reports=reports)
-    for index, document in _documents([first[key] for key in todo], processes, emulate, clock):
+    emulate = functools.partial(execute_job, threads=_threads(threads, processes), reports=reports)
+    chosen = [first[key] for key in todo]
+    if execute is None and (processes == 1 or len(chosen) < 2):
+        found = _one_by_one(chosen, threads, reports, clock)
+    else:
+        found = _documents(chosen, processes, execute or emulate, clock)
+    for index, document in found:
         results[todo[index]] = document
         if cache is not None and "error" not in document:
             cache.put(todo[index], document)
     return [_named(results[key], job, first[key]) for key, job in zip(keys, jobs)]
 
 
-def execute_job(
-    job: Job, threads: int | None = None, progress: Progress | None = None, reports: ReportRequest | None = None
-) -> Document:
+def execute_job(job: Job, threads: int | None = None, reports: ReportRequest | None = None) -> Document:
     """The document of one job; what the emulator refuses or finds wrong becomes its ``error``.
 
     ``reports``: the report is saved in a folder of this one.
     """
-    from kernels.networks.execute import run_job
+    from kernels.networks.ahead import documents_ahead
 
-    try:
-        timed = SAMPLE if reports is None else reports.timed
-        run = run_job(job, threads=threads, progress=progress, timed=timed)
-        if reports is not None:
-            reports.inside(job.layer.name).save(Report.of(run.document, run.result.recording, run.result.image))
-        return run.document
-    except TileEmuError as error:
-        return {**job.head(), "error": {"kind": type(error).__name__, "message": str(error)}}
+    return next(iter(documents_ahead([job], threads, reports)))
 
 
 def _named(document: Document, job: Job, source: Job) -> Document:
@@ -127,6 +121,17 @@ class _Clock:
 def _duration(seconds: float) -> str:
     minutes = int(seconds) // 60
     return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{seconds:.0f} s"
+
+
+def _one_by_one(
+    jobs: Sequence[Job], threads: int | None, reports: ReportRequest | None, clock: _Clock
+) -> Iterator[tuple[int, Document]]:
+    """(index, document) as they are finished, in this process."""
+    from kernels.networks.ahead import documents_ahead
+
+    for index, document in enumerate(documents_ahead(jobs, threads, reports, clock.tell)):
+        clock.finished(index)
+        yield index, document
 
 
 def _documents(jobs: Sequence[Job], processes: int, emulate: Executor, clock: _Clock) -> Iterator[tuple[int, Document]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernels.outcome import plan_text
+from kernels.stopwatch import PARTS
 from tile_emu.chips import Chip
 
 Document = Mapping[str, Any]
@@ -59,15 +60,24 @@ def totals(documents: Sequence[Document], chip: Chip, dtype: str) -> dict[str, A
 
 
 def emulation(documents: Sequence[Document], elapsed_s: float) -> dict[str, Any]:
-    """What the emulation took: sums over distinct layers, cached ones with the figures of when they were emulated."""
+    """What the emulation took: sums over distinct layers, cached ones with the figures of when they were emulated.
+
+    ``wall_s``: the kernels; ``parts_s``: by part, see kernels.stopwatch. Layers are prepared and checked while others
+    run, so that together they may be more than ``elapsed_s``.
+    """
     distinct = [document for document in documents if "error" not in document and "same_as" not in document]
     return {
         "wall_s": sum(document["emulation"]["wall_s"] for document in distinct),
+        "parts_s": {part: sum(_part(document, part) for document in distinct) for part in PARTS},
         "instructions": sum(document["emulation"]["instructions"] for document in distinct),
         "emulated": sum("cached" not in document for document in distinct),
         "from_cache": sum("cached" in document for document in distinct),
         "elapsed_s": elapsed_s,
     }
+
+
+def _part(document: Document, part: str) -> float:
+    return float(document["emulation"].get("parts_s", {}).get(part, 0.0))
 
 
 def distinct(documents: Sequence[Document]) -> list[Document]:
@@ -132,8 +142,9 @@ def footnotes(documents: Sequence[Document], summed: Mapping[str, Any], emulatio
         f"{1e3 * summed['seconds_on_chip']:.4g} ms, {summed['tflops']:.1f} TFLOPS; MAC efficiency "
         f"{_percent(summed['mac_efficiency'])}, of the compute phases {_percent(summed['compute_mac_efficiency'])}",
         f"emulated {emulation['emulated']} layers, {emulation['from_cache']} from the cache, "
-        f"{emulation['instructions']:,} instructions in {emulation['wall_s']:.1f} s; "
-        f"this table took {emulation['elapsed_s']:.1f} s",
+        f"{emulation['instructions']:,} instructions in {emulation['parts_s']['run']:.1f} s of emulation; "
+        + ", ".join(f"{part} {emulation['parts_s'][part]:.1f} s" for part in PARTS if part != "run")
+        + f"; this table took {emulation['elapsed_s']:.1f} s",
     ]
     equal: dict[str, list[str]] = {}
     for document in documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,6 +147,8 @@ def network(
 
     Exit status: 0 when every layer ran, its check passed and --check found nothing, 1 otherwise, 2 for a usage error.
     """
+    # Layers are checked while others run: more threads would only wait for cores. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tile_emu.cli.layer import Choice, NetworkOptions, run_network
     from tile_emu.profile.request import ReportRequest
 

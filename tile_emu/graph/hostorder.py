@@ -113,17 +113,18 @@ def scatter(flat, first, pattern, patterns, tile, begin, count, memory):  # type
     """Write the elements of shards: ``count`` of them from column ``begin`` of row ``tile`` of ``memory`` on."""
     at, block = 0, patterns.shape[1]
     for s in range(tile.size):
-        done = 0
+        row, done = tile[s], 0
         while done < count[s]:
             b, i = at // block, at % block
             part = min(block - i, count[s] - done)
             column = begin[s] + done
+            p, begins = pattern[b], first[b]
             for k in range(part):
-                step = patterns[pattern[b], i + k]
+                step = patterns[p, i + k]
                 if step == NOWHERE:  # two assignments: one of either type would pass through float64
-                    memory[tile[s], column + k] = 0
+                    memory[row, column + k] = 0
                 else:
-                    memory[tile[s], column + k] = flat[first[b] + step]
+                    memory[row, column + k] = flat[begins + step]
             at += part
             done += part
 
@@ -133,14 +134,15 @@ def collect(out, first, pattern, patterns, tile, begin, count, memory):  # type:
     """Read the elements of shards, see :func:`scatter`, into the host's array ``out``, which is flat."""
     at, block = 0, patterns.shape[1]
     for s in range(tile.size):
-        done = 0
+        row, done = tile[s], 0
         while done < count[s]:
             b, i = at // block, at % block
             part = min(block - i, count[s] - done)
             column = begin[s] + done
+            p, begins = pattern[b], first[b]
             for k in range(part):
-                step = patterns[pattern[b], i + k]
+                step = patterns[p, i + k]
                 if step != NOWHERE:
-                    out[first[b] + step] = memory[tile[s], column + k]
+                    out[begins + step] = memory[row, column + k]
             at += part
             done += part

@@ -204,7 +204,7 @@ class Image:
         return f"row of exchange '{self.exchanges[row][0]}'+{address - int(rows[row]):#x}"
 
     def save(self, path: str | Path) -> None:
-        """Write the image to one .npz file (complete or not at all)."""
+        """Write the image to one file (complete or not at all). Raises UsageError."""
         from tile_emu.graph.imagefile import save_image
 
         save_image(self, Path(path))

@@ -1,12 +1,13 @@
-"""An image as one .npz file: the arrays, and one JSON text for everything else.
+"""An image as one flat file: a line of JSON, padded with blanks, then the bytes of the arrays one after another.
 
-Arrays are not compressed, which would take longer than what an image saves; integers are written as narrow as they fit.
+The JSON has everything but the contents of the arrays, a checksum of those, and where each begins. Arrays are not
+compressed, which would take longer than what a kept image saves; integers are written as narrow as they fit.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -21,18 +22,22 @@ from tile_emu.graph.hosttensor import HostTensor
 from tile_emu.graph.image import Image, LineTable, MemoryMap
 from tile_emu.profile.atomic import replacing
 
-FORMAT = 4  # raised whenever the fields of Image or of its parts change
+FORMAT = 5  # raised whenever the fields of Image or of its parts change
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+
+
+_ALIGN = 64  # bytes; of the JSON and of every array
 
 
 def save_image(image: Image, path: Path) -> None:
     """Write whole or not at all; raises UsageError if that cannot be."""
-    arrays: dict[str, np.ndarray] = {}
-    header = {"format": FORMAT, "image": {f.name: _put(getattr(image, f.name), f.name, arrays) for f in fields(image)}}
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    arrays = _Arrays()
+    values = {f.name: _put(getattr(image, f.name), arrays) for f in fields(image)}
+    body = b"".join(arrays.parts)
+    header = json.dumps({"format": FORMAT, "checksum": zlib.crc32(body), "bytes": len(body), "image": values}).encode()
     try:
         with replacing(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.write(header + b" " * (-(len(header) + 1) % _ALIGN) + b"\n" + body)
     except OSError as error:
         raise UsageError(f"cannot write image '{path}': {error.strerror or error}") from error
 
@@ -40,34 +45,60 @@ def save_image(image: Image, path: Path) -> None:
 def load_image(path: Path) -> Image:
     """Read an image file; raises UsageError if there is none, or it is damaged or of another format."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays["header"].tobytes())
+        content = path.read_bytes()
+        end = content.index(b"\n") + 1
+        header = json.loads(content[:end])
         if header["format"] != FORMAT:
             raise UsageError(f"image '{path}' has format {header['format']}, this version reads {FORMAT}")
-        values = {name: _get(value, arrays) for name, value in header["image"].items()}
-        return Image(**values)
+        body = memoryview(content)[end:]
+        if len(body) != header["bytes"] or zlib.crc32(body) != header["checksum"]:
+            raise ValueError("damaged")
+        return Image(**{name: _get(value, body) for name, value in header["image"].items()})
     except OSError as error:
         raise UsageError(f"cannot read image '{path}': {error.strerror or error}") from error
-    except (KeyError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise UsageError(f"'{path}' is not an image file, or it is damaged") from error
 
 
-def _put(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """A JSON value for ``value``; arrays go to ``arrays`` under ``key`` and are referred to."""
+class _Arrays:
+    """The arrays of a file as they are added: ``parts`` bytes that follow one another."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._at = 0
+
+    def add(self, array: np.ndarray) -> dict[str, Any]:
+        """Where the array lies and how it is to be read."""
+        stored = _narrow(array)
+        content = stored.tobytes()
+        place = {"at": self._at, "stored": stored.dtype.str, "dtype": array.dtype.str, "shape": array.shape}
+        self.parts.append(content + bytes(-len(content) % _ALIGN))
+        self._at += len(self.parts[-1])
+        return place
+
+    @staticmethod
+    def read(place: dict[str, Any], body: memoryview) -> np.ndarray:
+        """An array of its own, which may be written to."""
+        shape, stored = tuple(place["shape"]), np.dtype(place["stored"])
+        count = int(np.prod(shape, dtype=np.int64))
+        found = np.frombuffer(body, stored, count, place["at"]) if count else np.zeros(0, stored)
+        return found.reshape(shape).astype(place["dtype"])
+
+
+def _put(value: Any, arrays: _Arrays) -> Any:
+    """A JSON value for ``value``; arrays go to ``arrays``."""
     if isinstance(value, np.ndarray):
-        arrays[key] = _narrow(value)
-        return {"array": key, "as": value.dtype.str}
+        return {"array": arrays.add(value)}
     if isinstance(value, np.dtype):
         return {"dtype": value.str}
     if isinstance(value, Chip):
         return {"chip": asdict(value)}
     if isinstance(value, (tuple, list)):
-        return {"tuple": [_put(item, f"{key}.{i}", arrays) for i, item in enumerate(value)]}
+        return {"tuple": [_put(item, arrays) for item in value]}
     if isinstance(value, dict):
-        return {"dict": [[name, _put(item, f"{key}.{i}", arrays)] for i, (name, item) in enumerate(value.items())]}
+        return {"dict": [[name, _put(item, arrays)] for name, item in value.items()]}
     if hasattr(value, "__dataclass_fields__"):
-        parts = {f.name: _put(getattr(value, f.name), f"{key}.{f.name}", arrays) for f in fields(value)}
+        parts = {f.name: _put(getattr(value, f.name), arrays) for f in fields(value)}
         return {"object": type(value).__name__, "fields": parts}
     return {"plain": value}
 
@@ -81,20 +112,20 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return array.astype(next(fits, array.dtype), copy=False)
 
 
-def _get(value: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+def _get(value: dict[str, Any], body: memoryview) -> Any:
     if "array" in value:
-        return arrays[value["array"]].astype(value["as"], copy=False)
+        return _Arrays.read(value["array"], body)
     if "dtype" in value:
         return np.dtype(value["dtype"])
     if "chip" in value:
         return _chip(value["chip"])
     if "tuple" in value:
-        return tuple(_get(item, arrays) for item in value["tuple"])
+        return tuple(_get(item, body) for item in value["tuple"])
     if "dict" in value:
-        return {name: _get(item, arrays) for name, item in value["dict"]}
+        return {name: _get(item, body) for name, item in value["dict"]}
     if "object" in value:
         kind = _kinds()[value["object"]]
-        return kind(**{name: _get(part, arrays) for name, part in value["fields"].items()})
+        return kind(**{name: _get(part, body) for name, part in value["fields"].items()})
     return value["plain"]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,17 +29,17 @@ _NO_INFLUENCE = (
     *("tile_emu/cli", "tile_emu/profile", "tile_emu/machine.py", "tile_emu/tile/translate", "kernels/networks"),
     *("kernels/sweep", "kernels/check"),
 )
-_asked = ContextVar("_asked", default=True)
+_asked = [True]  # for all threads
 
 
 @contextmanager
 def no_kept_images() -> Iterator[None]:
     """Within this context images are made, and neither looked up nor kept."""
-    token = _asked.set(False)
+    before, _asked[0] = _asked[0], False
     try:
         yield
     finally:
-        _asked.reset(token)
+        _asked[0] = before
 
 
 def kept_image(made_from: Any, make: Callable[[], Image]) -> Image:
@@ -49,7 +48,7 @@ def kept_image(made_from: Any, make: Callable[[], Image]) -> Image:
     ``made_from``: all that the image depends on but the sources of this project: plain values, arrays, data classes,
     tuples, lists and dictionaries of these.
     """
-    if not _asked.get():
+    if not _asked[0]:
         return make()
     path = _place(made_from)
     image = _load(path)
@@ -65,7 +64,7 @@ def _place(made_from: Any) -> Path:
     digest = hashlib.sha256(f"{made_by} {here} {named_from(here)}\n".encode())
     for part in _flat(made_from):
         digest.update(part)
-    return cache_directory() / "images" / f"{digest.hexdigest()[:32]}.npz"
+    return cache_directory() / "images" / f"{digest.hexdigest()[:32]}.image"
 
 
 def _flat(value: Any) -> Iterator[bytes]:

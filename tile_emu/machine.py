@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from tile_emu.chips import Chip, load_chip
 from tile_emu.chips.elements import PREFETCH
 from tile_emu.errors import IllegalExchange, TileEmuError, TileFault, UsageError
+from tile_emu.exchange.arrivals import Run
 from tile_emu.exchange.deliver import deliver
 from tile_emu.exchange.elements import RowSpans
-from tile_emu.exchange.forwarding import Run
 from tile_emu.isa.work import WORK
 from tile_emu.profile.recording import Recording
 from tile_emu.profile.timed import SAMPLE, TileChoice
@@ -262,7 +262,7 @@ class Machine:
         begin, end = self.image.memory_map.row_span(phase)
         return RowSpans(begin, np.where(end > 0, end + PREFETCH, 0))
 
-    def _check_rows_outlast(self, name: str, last_store: NDArray[np.int32], release: int) -> None:
+    def _check_rows_outlast(self, name: str, last_store: NDArray[np.int64], release: int) -> None:
         """A row drains before it returns (exchange rule R8). No worker runs: a barrier waits for them (R12)."""
         end = self.arrays.sup[:, layout.ROW_END] - release - self.chip.timing.supervisor.taken_branch
         drain = self.chip.exchange.drain

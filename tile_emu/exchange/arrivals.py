@@ -8,6 +8,7 @@ before a store must name the direction the item came from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tile_emu.exchange.fabric import direction_code, mux_delay
 from tile_emu.exchange.transfers import I32, I64
 from tile_emu.jit import jit
 
+Run = Callable[..., Any]  # as map: a function for each of some arguments, maybe at the same time
 FOREVER = 1 << 40
 _MUX_MASK = (1 << ID_BITS) - 1
 _KINDS = 5  # log kinds 1..5, each with an array int64[4, n] of (event, value, count, sctl)
@@ -30,31 +32,46 @@ WIDE = 4  # sctl bit of 64-bit items
 # Outcomes of the kernels: (code, tile, event, value).
 FINE, BACKWARDS, TWICE, NO_TILE, LANE, WIDTH, AT_ONCE, FORMAT, LEFT_ON, TOGETHER = range(10)
 
-# Rows of the block table, int64[8, n]; PER_EVENT: words stored per event, 1 or 2.
-DEST, TO, WORDS, SOURCE, FROM, SENT_AT, STORED_AT, PER_EVENT = range(8)
+# Rows of the block table, int32[9, n]; PER_EVENT: words stored per event, 1 or 2; RUN: number of the send run.
+DEST, TO, WORDS, SOURCE, FROM, SENT_AT, STORED_AT, PER_EVENT, RUN = range(9)
+BLOCK_ROWS = 9
+ARRIVAL_ROWS = 7  # store event, items, source, address, send event, whether wide, send run
 
 
 @jit(leaf=True)
-def count_kinds(log, log_count, bounds):  # type: ignore[no-untyped-def]
-    """Running totals of each kind per tile in bounds[5, tiles + 1]; returns an outcome."""
-    for tile in range(log_count.size):
-        for k in range(_KINDS):
-            bounds[k, tile + 1] = bounds[k, tile]
-        previous = np.int64(-1)
+def count_kinds(log, log_count, first, last, bounds):  # type: ignore[no-untyped-def]
+    """Lines of each kind of tiles first..last in bounds[5, tiles + 1], one place on; two outcomes.
+
+    The first is of the order of events. The second of rules R1 and R18: of the settings of a tile only mux and pointer
+    may be made at one event.
+    """
+    alone = 1 << layout.MUXPAIR | 1 << layout.FORMAT
+    fine = (FINE, 0, np.int64(0), np.int64(0))
+    together = fine
+    for tile in range(first, last):
+        previous, at, kinds = np.int64(-1), np.int64(-1), np.int64(0)
         for i in range(log_count[tile]):
-            event = np.int64(log[tile, i, 1])
+            kind, event = np.int64(log[tile, i, 0]), np.int64(log[tile, i, 1])
             if event < previous:
-                return BACKWARDS, tile, event, previous
+                return (BACKWARDS, tile, event, previous), fine
             previous = event
-            bounds[log[tile, i, 0] - 1, tile + 1] += 1
-    return FINE, 0, np.int64(0), np.int64(0)
+            bounds[kind - 1, tile + 1] += 1
+            if kind == layout.SEND:
+                continue
+            if event != at:
+                at, kinds = event, np.int64(0)
+            twice = kinds >> kind & 1
+            kinds |= np.int64(1) << kind
+            if together[0] == FINE and (twice or (kinds & alone and kinds & (kinds - 1))):
+                together = (TOGETHER, tile, event, kinds)
+    return fine, together
 
 
 @jit
-def separate(log, log_count, bounds, parts):  # type: ignore[no-untyped-def]
-    """Sort the log lines by kind into ``parts``, five arrays int64[4, n]."""
+def separate(log, log_count, first, last, bounds, parts):  # type: ignore[no-untyped-def]
+    """Sort the log lines of tiles first..last by kind into ``parts``, five arrays int64[4, n]."""
     at = np.empty(_KINDS, dtype=np.int64)
-    for tile in range(log_count.size):
+    for tile in range(first, last):
         for k in range(_KINDS):
             at[k] = bounds[k, tile]
         for i in range(log_count[tile]):
@@ -66,30 +83,11 @@ def separate(log, log_count, bounds, parts):  # type: ignore[no-untyped-def]
 
 
 @jit(leaf=True)
-def check_together(log, log_count):  # type: ignore[no-untyped-def]
-    """Of the settings of a tile only mux and pointer may be made at one event (exchange rules R1 and R18)."""
-    alone = 1 << layout.MUXPAIR | 1 << layout.FORMAT
-    for tile in range(log_count.size):
-        event, kinds = np.int64(-1), np.int64(0)
-        for i in range(log_count[tile]):
-            kind = np.int64(log[tile, i, 0])
-            if kind == layout.SEND:
-                continue
-            if log[tile, i, 1] != event:
-                event, kinds = np.int64(log[tile, i, 1]), np.int64(0)
-            twice = kinds >> kind & 1
-            kinds |= np.int64(1) << kind
-            if twice or (kinds & alone and kinds & (kinds - 1)):
-                return TOGETHER, tile, event, kinds
-    return FINE, 0, np.int64(0), np.int64(0)
-
-
-@jit(leaf=True)
-def check_sends(fabric, bounds, send):  # type: ignore[no-untyped-def]
-    """No tile sends twice at once; a 64-bit message has its partner's lane for itself."""
+def check_sends(fabric, bounds, send, first, last):  # type: ignore[no-untyped-def]
+    """No tile of first..last sends twice at once; a 64-bit message has its partner's lane for itself."""
     physical, logical, _to_store = fabric
     tiles = bounds.shape[1] - 1
-    for tile in range(tiles):
+    for tile in range(first, last):
         for i in range(bounds[_SENDS, tile], bounds[_SENDS, tile + 1]):
             event, end = send[0, i], send[0, i] + send[2, i]
             if i + 1 < bounds[_SENDS, tile + 1] and send[0, i + 1] < end:
@@ -116,7 +114,7 @@ def _first_run(send, lo, hi, event):  # type: ignore[no-untyped-def]
 
 @jit(leaf=True)
 def _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send):  # type: ignore[no-untyped-def]
-    """Append what d samples from s at events begin..end: (store event, items, source, address, send event, wide).
+    """Append what d samples from s at events begin..end.
 
     Returns the new count, and the run whose items have the other width, or -1. What finds no room is only counted.
     """
@@ -138,6 +136,7 @@ def _listen(arrival, n, d, s, begin, end, wide, fabric, bounds, send):  # type: 
                 arrival[3, n] = send[1, i] + (8 if wide else 4) * (first - send[0, i])
                 arrival[4, n] = first
                 arrival[5, n] = wide
+                arrival[6, n] = i
             n += 1
         i += 1
     return n, np.int64(-1)
@@ -260,6 +259,7 @@ def _store(block, n, d, arrival, i, parts, cursor):  # type: ignore[no-untyped-d
         if n < block.shape[1]:
             block[0, n], block[1, n], block[2, n], block[3, n] = d, at, part * per_event, s
             block[4, n], block[5, n], block[6, n], block[7, n] = address, sent_at, stored_at, per_event
+            block[8, n] = arrival[6, i]
         n += 1
         at += 4 * part * per_event
         address += 4 * part * per_event
@@ -296,65 +296,63 @@ def _merged(arrival, other, ordinary, n):  # type: ignore[no-untyped-def]
 
 
 @jit(leaf=True)
-def _find(fabric, bounds, parts, mux_before, pointer_before, after, neutral, arrival, other, block):  # type: ignore[no-untyped-def]
-    """All blocks in order of receiver and store event: their number, the most arrivals of a tile, and an outcome.
+def find_blocks(d, fabric, bounds, parts, before, after, neutral, scratch, block, n):  # type: ignore[no-untyped-def]
+    """Append the blocks of receiver d, in the order of their stores, to the ``n`` in the table.
 
-    What does not find room in the tables is only counted; then the outcome means nothing.
+    ``fabric``: physical ids, logical ids, sample_to_store; ``before``: mux and pointer of all tiles in force before,
+    ``after`` int64[2, tiles] gets those in force after the last setting; ``scratch`` int64[2, ARRIVAL_ROWS, k].
+    Returns the new number, the arrivals that need room in scratch, and an outcome. What does not find room in the
+    tables is only counted; then the outcome means nothing.
     """
+    fine = (FINE, 0, np.int64(0), np.int64(0))
     physical, logical, _to_store = fabric
+    mux_before, pointer_before = before
+    arrival, other = scratch[0], scratch[1]
     tiles = bounds.shape[1] - 1
-    n = most = 0
-    for d in range(tiles):
-        partner = logical[physical[d] ^ _PARTNER]
-        if _sets_nothing(d, partner, bounds) and mux_before[d] == neutral:
-            after[0, d], after[1, d] = neutral, pointer_before[d]
-            continue
-        count, outcome, after[0, d] = _ordinary(arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts)
-        if outcome[0] == FINE and partner >= 0 and partner < tiles and parts[_PAIRS].shape[1]:
-            ordinary = count
-            count, outcome = _paired(arrival, count, d, partner, neutral, fabric, bounds, parts)
-            if ordinary < count and count <= arrival.shape[1]:
-                _merged(arrival, other, ordinary, count)
-        most = max(most, count)
-        if count > arrival.shape[1]:
-            continue
-        if outcome[0] == FINE:
-            outcome = _check_arrivals(arrival, count, d, fabric, bounds, parts)
-        if outcome[0] != FINE:
-            return n, most, outcome
-        lo, hi = bounds[_POINTERS, d], bounds[_POINTERS, d + 1]
-        cursor = (lo, hi, np.int64(pointer_before[d]))
-        for i in range(count):
-            n, cursor = _store(block, n, d, arrival, i, parts, cursor)
-        after[1, d] = cursor[2] if cursor[0] == hi else parts[_POINTERS][1, hi - 1]
-    return n, most, (FINE, 0, np.int64(0), np.int64(0))
-
-
-def find_blocks(
-    fabric: tuple[Any, ...], bounds: I64, parts: tuple[I64, ...], mux: I32, pointer: I32, after: I64, neutral: int
-) -> tuple[I64, tuple[int, int, int, int]]:
-    """All blocks in order of receiver and store event, int64[8, n], and an outcome.
-
-    ``fabric``: physical ids, logical ids, sample_to_store; ``mux`` and ``pointer``: in force before. ``after``
-    int64[2, tiles] gets the mux values and pointers in force after the last setting.
-    """
-    # Few settings begin more than two blocks, paired ones on both tiles. What is not used costs nothing.
-    settings = parts[_MUXES].shape[1] + 2 * parts[_PAIRS].shape[1] + parts[_POINTERS].shape[1]
-    arrivals, blocks = 512, 2 * settings + parts[_SENDS].shape[1] + 16
-    while True:
-        arrival, other = np.empty((6, arrivals), np.int64), np.empty((6, arrivals), np.int64)
-        block = np.empty((8, blocks), np.int64)
-        n, most, outcome = _find(fabric, bounds, parts, mux, pointer, after, neutral, arrival, other, block)
-        if n <= blocks and most <= arrivals:
-            return block[:, :n], outcome
-        arrivals, blocks = 2 * max(most, arrivals), 2 * max(n, blocks)
-
-
-def read_log(log: I32, log_count: I32) -> tuple[I64, tuple[I64, ...], tuple[int, int, int, int]]:
-    """bounds int64[5, tiles + 1] and the five arrays of log lines by kind, and an outcome."""
-    bounds = np.zeros((_KINDS, log_count.size + 1), dtype=np.int64)
-    outcome = count_kinds(log, log_count, bounds)
-    parts = tuple(np.empty((4, total), dtype=np.int64) for total in bounds[:, -1])
+    partner = logical[physical[d] ^ _PARTNER]
+    if _sets_nothing(d, partner, bounds) and mux_before[d] == neutral:
+        after[0, d], after[1, d] = neutral, pointer_before[d]
+        return n, 0, fine
+    count, outcome, after[0, d] = _ordinary(arrival, d, np.int64(mux_before[d]), neutral, fabric, bounds, parts)
+    if outcome[0] == FINE and partner >= 0 and partner < tiles and parts[_PAIRS].shape[1]:
+        ordinary = count
+        count, outcome = _paired(arrival, count, d, partner, neutral, fabric, bounds, parts)
+        if ordinary < count and count <= arrival.shape[1]:
+            _merged(arrival, other, ordinary, count)
+    if count > arrival.shape[1]:
+        return n, count, fine
     if outcome[0] == FINE:
-        separate(log, log_count, bounds, parts)
-    return bounds, parts, outcome
+        outcome = _check_arrivals(arrival, count, d, fabric, bounds, parts)
+    if outcome[0] != FINE:
+        return n, count, outcome
+    lo, hi = bounds[_POINTERS, d], bounds[_POINTERS, d + 1]
+    cursor = (lo, hi, np.int64(pointer_before[d]))
+    for i in range(count):
+        n, cursor = _store(block, n, d, arrival, i, parts, cursor)
+    after[1, d] = cursor[2] if cursor[0] == hi else parts[_POINTERS][1, hi - 1]
+    return n, count, fine
+
+
+def read_log(
+    log: I32, log_count: I32, spans: list[tuple[int, int]], run: Run
+) -> tuple[I64, tuple[I64, ...], tuple[int, int, int, int]]:
+    """bounds int64[5, tiles + 1] and the five arrays of log lines by kind, and an outcome.
+
+    ``run``, as map, reads one of ``spans`` of tiles at a time.
+    """
+    bounds = np.zeros((_KINDS, log_count.size + 1), dtype=np.int64)
+    outcomes = list(run(lambda span: count_kinds(log, log_count, *span, bounds), spans))
+    bad = [outcome for check in zip(*outcomes, strict=True) for outcome in check if outcome[0] != FINE]
+    np.cumsum(bounds, axis=1, out=bounds)
+    parts = tuple(np.empty((4, total), dtype=np.int64) for total in bounds[:, -1].tolist())
+    if bad:
+        return bounds, parts, bad[0]
+    list(run(lambda span: separate(log, log_count, *span, bounds, parts), spans))
+    return bounds, parts, (FINE, 0, 0, 0)
+
+
+def room_for_blocks(bounds: I64, first: int, last: int) -> int:
+    """How many blocks tiles first..last are expected to receive at most."""
+    # Few settings begin more than two blocks, paired ones on both tiles.
+    settings = (bounds[:, last] - bounds[:, first]).tolist()
+    return int(2 * (settings[_MUXES] + 2 * settings[_PAIRS] + settings[_POINTERS]) + 16)

@@ -1,10 +1,13 @@
-"""Words stored against words intended, and the message when they differ."""
+"""Words stored against words intended, and the message when they differ.
+
+Whether they are the same is found out tile by tile (``as_intended``); only if not, all words are compared.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -12,7 +15,9 @@ from tile_emu.chips import Chip
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange.check import ADDRESS_BITS
 from tile_emu.exchange.fabric import direction, mux_offset, store_offset
+from tile_emu.exchange.marks import forget, mark
 from tile_emu.exchange.transfers import I64, Transfers
+from tile_emu.jit import jit
 
 _ADDRESS = (1 << ADDRESS_BITS) - 1
 
@@ -62,11 +67,77 @@ class BlockWords(Words):
 
     @classmethod
     def of_blocks(cls, block: I64) -> BlockWords:
-        """From the block table of arrivals.py."""
+        """From the block table of arrivals.py, as int64."""
         to = (block[0] << ADDRESS_BITS) + block[1]
         order = np.argsort(to, kind="stable")
         source = (block[3] << ADDRESS_BITS) + block[4]
         return cls(to[order], source[order], block[2][order], order, *block[5:8])
+
+
+class Wanted(NamedTuple):
+    """What is intended, for the kernel: the longest runs of words (to, source, words), those of tile t are
+    bounds[t]:bounds[t + 1]; no bounds if nothing is known."""
+
+    to: I64
+    source: I64
+    words: I64
+    bounds: I64
+
+    @classmethod
+    def of(cls, intended: Transfers | None, tiles: int) -> Wanted:
+        """From the transfers of an exchange."""
+        if intended is None:
+            return cls(*(np.zeros(0, np.int64) for _ in range(4)))
+        to, source, words = Words.of_transfers(intended).longest_runs()
+        return cls(to, source, words, np.searchsorted(to, np.arange(tiles + 1) << ADDRESS_BITS))
+
+
+@jit(leaf=True)
+def as_intended(tile, block, lo, hi, wanted, base, bits):  # type: ignore[no-untyped-def]
+    """Whether the blocks lo..hi, all that a tile stores, are what is wanted there: all of it, each word once.
+
+    They mark their words in ``bits`` (marks.py); none is marked before.
+    """
+    known = len(wanted.bounds) != 0
+    run, end = (wanted.bounds[tile], wanted.bounds[tile + 1]) if known else (0, 0)
+    due = np.int64(0)
+    for r in range(run, end):
+        due += wanted.words[r]
+    odd = 0  # blocks that are not wanted, or stored over
+    for b in range(lo, hi):
+        words = np.int64(block[2, b])
+        odd += mark(bits, (block[1, b] - base) >> 2, words)
+        due -= words
+        to = (np.int64(tile) << ADDRESS_BITS) + block[1, b]
+        source = (np.int64(block[3, b]) << ADDRESS_BITS) + block[4, b]
+        if known:
+            run = _run_at(wanted, run, end, wanted.bounds[tile], to)
+            inside = to - wanted.to[run] if run < end else np.int64(0)
+            if run == end or inside + 4 * words > 4 * wanted.words[run] or wanted.source[run] + inside != source:
+                odd += 1
+    return not known or (odd == 0 and due == 0)
+
+
+@jit(inline=True)
+def _run_at(wanted, run, end, first, to):  # type: ignore[no-untyped-def]
+    """Last run of first..end that begins at ``to`` or before, ``run`` being a guess; ``end`` if there is none."""
+    if run < end and wanted.to[run] <= to and (run + 1 == end or to < wanted.to[run + 1]):
+        return run
+    lo, hi = first, end
+    while lo < hi:
+        middle = (lo + hi) >> 1
+        if wanted.to[middle] <= to:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo - 1 if lo > first else end
+
+
+@jit(leaf=True)
+def unmark(block, lo, hi, base, bits):  # type: ignore[no-untyped-def]
+    """Undo the marks that ``as_intended`` made."""
+    for b in range(lo, hi):
+        forget(bits, (block[1, b] - base) >> 2, block[2, b])
 
 
 @dataclass(frozen=True, eq=False)

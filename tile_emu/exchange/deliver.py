@@ -8,7 +8,9 @@ stored like any other, and found by comparison with what was intended.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +19,35 @@ from tile_emu.chips import Chip
 from tile_emu.chips.topology import logical_ids, physical_ids
 from tile_emu.errors import IllegalExchange
 from tile_emu.exchange import arrivals
-from tile_emu.exchange.arrivals import DEST, FROM, PER_EVENT, SENT_AT, SOURCE, STORED_AT, TO, WORDS
-from tile_emu.exchange.compare import BlockWords, Sends, explain
-from tile_emu.exchange.elements import Namer, RowSpans, check_elements
+from tile_emu.exchange.arrivals import DEST, FROM, PER_EVENT, SENT_AT, SOURCE, STORED_AT, TO, WORDS, Run
+from tile_emu.exchange.compare import BlockWords, Sends, Wanted, as_intended, explain, unmark
+from tile_emu.exchange.elements import Namer, RowSpans, Taken, conflict, conflict_message, fetch_message, takes
 from tile_emu.exchange.fabric import sample_to_store
-from tile_emu.exchange.forwarding import Run, check_forwarding, copy_blocks, copy_in_order
+from tile_emu.exchange.forwarding import check_forwarding, copy_blocks, copy_in_order
+from tile_emu.exchange.marks import any_marked
 from tile_emu.exchange.transfers import I32, I64, Transfers
 from tile_emu.jit import jit
+
+_MOST_SPANS = 8  # into which the tiles are divided, to be looked at on several threads
+_WORTH_SHARING = 1 << 10  # log lines that are worth a span of their own
+_ARRIVALS = 512  # of one tile for which there is room at first
+
+# What may be wrong, in the order in which it is reported: with sends and with blocks (outcomes of arrivals.py); with
+# one block or one send run, or both at an event; two things that are only suspected.
+_SENDS, _BLOCKS, _STORED_OUTSIDE, _SENT_OUTSIDE = 0, 1, 2, 3
+_SENT_IN_ROW, _STORED_IN_ROW, _CONFLICT, _FORWARDED, _DIFFERENT = 4, 5, 6, 7, 8
+_CHECKS = 9
+
+
+class _Totals(NamedTuple):
+    """Sums by tile, int64[tiles] each; see Delivery."""
+
+    sent: I64
+    received: I64
+    send_cycles: I64
+    receive_cycles: I64
+    busy_cycles: I64
+    last_store: I64
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +56,7 @@ class Delivery:
 
     ``sent`` and ``received``: int64[tiles] words. ``send_cycles``, ``receive_cycles``, ``busy_cycles``: int64[tiles]
     cycles in which an item left, in which one was stored, and in which at least one of the two happened.
-    ``last_store``: int32[tiles] event, -1 if none. ``blocks`` int64[8, n]: runs of words by receiver, rows as named in
-    arrivals.py (DEST, TO, WORDS, SOURCE, FROM, ..).
+    ``last_store``: int64[tiles] event, -1 if none. ``tables``: runs of words by receiver, some tiles' in each.
     """
 
     sent: I64
@@ -41,8 +64,42 @@ class Delivery:
     send_cycles: I64
     receive_cycles: I64
     busy_cycles: I64
-    last_store: I32
-    blocks: I64
+    last_store: I64
+    tables: list[I32]
+
+    @property
+    def blocks(self) -> I64:
+        """All runs of words: int64[9, n], rows as named in arrivals.py (DEST, TO, WORDS, SOURCE, FROM, ..)."""
+        return np.concatenate(self.tables, axis=1).astype(np.int64)
+
+
+class _Exchange(NamedTuple):
+    """What the kernels work with."""
+
+    memory: tuple[int, int]  # address of a memory row's first byte, and the one past its last
+    fabric: tuple[I32, I32, I32]  # physical ids, logical ids, sample_to_store
+    bounds: I64  # of the log lines by kind, see arrivals.read_log
+    parts: tuple[I64, ...]
+    before: tuple[I32, I32]  # mux and pointer
+    after: I64
+    neutral: int
+    taken: Taken
+    wanted: Wanted
+    elsewhere: NDArray[np.uint8]  # by send run: 1 if a tile or pair other than the sender's takes it
+    totals: _Totals
+
+    def receive(self, span: tuple[int, int]) -> tuple[I32, I64]:
+        """The blocks of a span of receivers, and what is wrong with them: int64[checks, 4]."""
+        spaces, blocks = _ARRIVALS, arrivals.room_for_blocks(self.bounds, *span)
+        bits = np.zeros((self.memory[1] - self.memory[0] + 255) // 256, np.uint64)
+        while True:
+            scratch = np.empty((2, arrivals.ARRIVAL_ROWS, spaces), np.int64)
+            block = np.empty((arrivals.BLOCK_ROWS, blocks), np.int32)
+            wrong = np.zeros((_CHECKS, 4), np.int64)
+            n, most = _receive(*span, self, scratch, block, bits, wrong)
+            if n <= blocks and most <= spaces:
+                return block[:, :n], wrong
+            spaces, blocks = 2 * max(most, spaces), 2 * max(n, blocks)
 
 
 def deliver(
@@ -62,7 +119,7 @@ def deliver(
     ``log`` and ``log_count`` are what the rows of all tiles did (see log.py). ``mux`` and ``pointer`` (int32[tiles],
     pointer in bytes) hold the values in force before the exchange and are updated to those after it. ``name_of`` may
     name what lies at (tile, byte address) in messages. ``rows`` says where the tiles' rows lie, for the check of SRAM
-    elements, which is left out without. ``run`` may be a pool's ``map``, to copy on several threads.
+    elements, which is left out without. ``run`` may be a pool's ``map``, to work on several threads.
 
     A word may be stored and then sent on, if enough events lie between (forwarding.py); the copies of ``intended`` all
     read what was there before. Raises IllegalExchange, before anything is stored, if a tile sends twice at once, sets
@@ -72,28 +129,217 @@ def deliver(
     are named.
     """
     tiles = log_count.size
-    bounds, parts, outcome = arrivals.read_log(log, log_count)
+    spans = _spans(log_count)
+    if len(spans) == 1:
+        run = map
+    bounds, parts, outcome = arrivals.read_log(log, log_count, spans, run)
     _raise(outcome)
-    fabric = (physical_ids(chip), logical_ids(chip), sample_to_store(chip))
-    _raise(arrivals.check_together(log, log_count))
-    _raise(arrivals.check_sends(fabric, bounds, parts[0]))
-    after = np.zeros((2, tiles), dtype=np.int64)
-    block, outcome = arrivals.find_blocks(fabric, bounds, parts, mux, pointer, after, chip.exchange.neutral_mux)
-    _raise(outcome)
-    sends = Sends.of_log(bounds[0], parts[0])
-    _check_memory(chip, block)
-    _check_own(sends, block)
-    if rows is not None:
-        check_elements(chip, sends, block, rows, name_of)
+    exchange = _Exchange(
+        memory=(chip.memory.base, chip.memory.end),
+        fabric=(physical_ids(chip), logical_ids(chip), sample_to_store(chip)),
+        bounds=bounds,
+        parts=parts,
+        before=(mux, pointer),
+        after=np.zeros((2, tiles), dtype=np.int64),
+        neutral=chip.exchange.neutral_mux,
+        taken=Taken.by(chip, tiles, rows),
+        wanted=Wanted.of(intended, tiles),
+        elsewhere=np.zeros(parts[0].shape[1], np.uint8),
+        totals=_Totals(*np.zeros((len(_Totals._fields), tiles), np.int64)),
+    )
+    received = list(run(exchange.receive, spans))
+    tables = [block for block, _ in received]
+    suspected = _judge(chip, exchange, received, rows, name_of)
+    delivery = Delivery(*exchange.totals, tables)
+    if suspected:
+        forwarded = _look_closely(chip, exchange, delivery, intended, name_of)
+    if suspected and forwarded:
+        copy_in_order(memory, chip.memory.base, delivery.blocks)
+    else:
+        words, pairs = memory.view(np.uint32), memory.view(np.uint64)
+        list(run(lambda block: copy_blocks(words, pairs, chip.memory.base, block), tables))
+    mux[:], pointer[:] = exchange.after
+    return delivery
+
+
+def _spans(log_count: I32) -> list[tuple[int, int]]:
+    """Tiles in portions (first, last + 1) with about as many lines each."""
+    lines = np.cumsum(log_count + np.int64(1))
+    count = min(_MOST_SPANS, 1 + (int(lines[-1]) - log_count.size) // _WORTH_SHARING) if log_count.size else 1
+    if count == 1:
+        return [(0, log_count.size)]
+    inner = np.searchsorted(lines, lines[-1] * np.arange(1, count) // count)
+    cuts = np.unique([0, *inner, log_count.size]).tolist()
+    return list(itertools.pairwise(cuts))
+
+
+@jit(inline=True)
+def _note(wrong, check, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Keep the first finding of a check; ``a`` is not 0."""
+    if wrong[check, 0] == 0:
+        wrong[check, 0], wrong[check, 1], wrong[check, 2], wrong[check, 3] = a, b, c, d
+
+
+@jit(leaf=True)
+def _receive(first, last, x, scratch, block, bits, wrong):  # type: ignore[no-untyped-def]
+    """Find and check the blocks of receivers first..last: their number, and arrivals that need room in ``scratch``.
+
+    x: _Exchange; bits: marks.py, none marked.
+    """
+    send = x.parts[0]
+    _note(wrong, _SENDS, *arrivals.check_sends(x.fabric, x.bounds, send, first, last))
+    n = most = 0
+    for d in range(first, last):
+        begin = n
+        n, space, outcome = arrivals.find_blocks(
+            d, x.fabric, x.bounds, x.parts, x.before, x.after, x.neutral, scratch, block, n
+        )
+        most = max(most, space)
+        if n > block.shape[1] or most > scratch.shape[2]:
+            continue  # to see how much room is needed
+        if outcome[0] != arrivals.FINE:
+            _note(wrong, _BLOCKS, *outcome)
+            break
+        lo, hi = x.bounds[0, d], x.bounds[0, d + 1]
+        if _check_blocks(block, begin, n, x.memory, x.taken, x.elsewhere, wrong):
+            if not as_intended(d, block, begin, n, x.wanted, x.memory[0], bits):
+                _note(wrong, _DIFFERENT, 1, 0, 0, 0)
+            _check_runs(d, send, lo, hi, x.memory, x.taken, bits, wrong)
+            unmark(block, begin, n, x.memory[0], bits)
+            both = _meet(send, lo, hi, block, begin, n, x.taken, wrong)
+            _sum(d, send, lo, hi, block, begin, n, both, x.totals)
+    return n, most
+
+
+@jit(leaf=True)
+def _check_blocks(block, begin, end, memory, taken, elsewhere, wrong):  # type: ignore[no-untyped-def]
+    """Blocks lie in tile memory, aligned, and are not stored in the running row; whether the former holds."""
+    base, limit = memory
+    inside = True
+    for b in range(begin, end):
+        d, s, words, unit = block[0, b], block[3, b], np.int64(block[2, b]), np.int64(block[7, b])
+        to, at = np.int64(block[1, b]), np.int64(block[4, b])
+        if to < base or to + 4 * words > limit or to & (4 * unit - 1) != 0:
+            _note(wrong, _STORED_OUTSIDE, 1, b, 0, 0)
+            inside = False
+        if at < base or at + 4 * words > limit or at & (4 * unit - 1) != 0:
+            _note(wrong, _SENT_OUTSIDE, 1, b, 0, 0)
+            inside = False
+        if takes(taken, d, to, words):
+            _note(wrong, _STORED_IN_ROW, 1, b, 0, 0)
+        if d >> (unit - 1) != s >> (unit - 1):
+            elsewhere[block[8, b]] = 1
+    return inside
+
+
+@jit(leaf=True)
+def _check_runs(tile, send, lo, hi, memory, taken, bits, wrong):  # type: ignore[no-untyped-def]
+    """What a tile sends does not lie in its running row, and is not among the marked words, those it stores."""
+    for i in range(lo, hi):
+        if send[3, i] & 3 != 0:
+            at, words = send[1, i], send[2, i] << (send[3, i] >> 2 & 1)
+            if takes(taken, tile, at, words):
+                _note(wrong, _SENT_IN_ROW, 1, i, 0, 0)
+            word = (at - memory[0]) >> 2
+            if any_marked(bits, word, ((at + 4 * words - 1 - memory[0]) >> 2) + 1 - word):
+                _note(wrong, _FORWARDED, 1, 0, 0, 0)
+
+
+@jit(inline=True)
+def _end(block, b):  # type: ignore[no-untyped-def]
+    """Event after the last store of block b."""
+    return np.int64(block[6, b]) + block[2, b] // block[7, b]
+
+
+@jit(leaf=True)
+def _meet(send, lo, hi, block, begin, end, taken, wrong):  # type: ignore[no-untyped-def]
+    """Cycles in which a tile both sends and stores an item; these must not be of one element."""
+    both = np.int64(0)
+    b = begin
+    for i in range(lo, hi):
+        if send[3, i] & 3 == 0:
+            continue
+        start, stop = send[0, i], send[0, i] + send[2, i]
+        step = 4 << (send[3, i] >> 2 & 1)
+        while b < end and _end(block, b) <= start:
+            b += 1
+        k = b
+        while k < end and block[6, k] < stop:
+            stored = np.int64(block[6, k])
+            common = max(start, stored)
+            events = min(stop, _end(block, k)) - common
+            both += events
+            read_at, unit = send[1, i] + step * (common - start), 4 * np.int64(block[7, k])
+            bad = conflict(taken, read_at, step, block[1, k] + unit * (common - stored), unit, events)
+            if bad >= 0:
+                _note(wrong, _CONFLICT, 1, i, k, common + bad)
+            k += 1
+    return both
+
+
+@jit(leaf=True)
+def _sum(tile, send, lo, hi, block, begin, end, both, totals):  # type: ignore[no-untyped-def]
+    """What one tile sent and stored."""
+    for i in range(lo, hi):
+        if send[3, i] & 3 != 0:
+            totals.sent[tile] += send[2, i] << (send[3, i] >> 2 & 1)
+            totals.send_cycles[tile] += send[2, i]
+    for b in range(begin, end):
+        totals.received[tile] += block[2, b]
+        totals.receive_cycles[tile] += block[2, b] // block[7, b]
+    totals.busy_cycles[tile] = totals.send_cycles[tile] + totals.receive_cycles[tile] - both
+    totals.last_store[tile] = _end(block, end - 1) - 1 if end > begin else -1
+
+
+@jit(leaf=True)
+def _alone(block, elsewhere):  # type: ignore[no-untyped-def]
+    """First block of which nobody but the sender, or its pair, takes the message; -1 if there is none."""
+    for b in range(block.shape[1]):
+        if elsewhere[block[8, b]] == 0:
+            return b
+    return -1
+
+
+def _judge(
+    chip: Chip, exchange: _Exchange, received: list[tuple[I32, I64]], rows: RowSpans | None, name_of: Namer | None
+) -> bool:
+    """Raise IllegalExchange for the first thing wrong; whether there is something to look at closely."""
+    found: list[tuple[Any, ...]] = [()] * _CHECKS  # by check: where it was first found (block table, a, b, c)
+    for block, wrong in reversed(received):
+        for check in np.flatnonzero(wrong[:, 0]).tolist():
+            found[check] = (block, *wrong[check].tolist())
+    for check in (_SENDS, _BLOCKS):
+        if found[check]:
+            _raise(found[check][1:])
+    for check, tiles, address, verb in ((_STORED_OUTSIDE, DEST, TO, "stores"), (_SENT_OUTSIDE, SOURCE, FROM, "sends")):
+        if found[check]:
+            raise IllegalExchange(_outside(chip, found[check][0][:, found[check][2]], tiles, address, verb))
+    _check_own(exchange, received)
+    send = exchange.parts[0]
+    if found[_SENT_IN_ROW] and rows:
+        run = found[_SENT_IN_ROW][2]
+        tile = int(np.searchsorted(exchange.bounds[0], run, side="right")) - 1
+        event, address, items, sctl = send[:, run].tolist()
+        raise IllegalExchange(fetch_message(tile, address, items << (sctl >> 2 & 1), event, None, rows, name_of))
+    if found[_STORED_IN_ROW] and rows:
+        b = found[_STORED_IN_ROW][0][:, found[_STORED_IN_ROW][2]].tolist()
+        raise IllegalExchange(fetch_message(b[DEST], b[TO], b[WORDS], b[STORED_AT], b[SOURCE], rows, name_of))
+    if found[_CONFLICT]:
+        block, _, run, k, event = found[_CONFLICT]
+        raise IllegalExchange(conflict_message(send[:, run], block[:, k], event, name_of))
+    return bool(found[_FORWARDED] or found[_DIFFERENT])
+
+
+def _look_closely(
+    chip: Chip, exchange: _Exchange, delivery: Delivery, intended: Transfers | None, name_of: Namer | None
+) -> bool:
+    """Raise IllegalExchange if words are sent on that must not be, or others moved than intended; whether words that
+    are sent are also stored over."""
+    sends, block = Sends.of_log(exchange.bounds[0], exchange.parts[0]), delivery.blocks
     forwarded = check_forwarding(chip, sends, block, before_values=intended is not None, name_of=name_of)
     if intended is not None:
         explain(chip, BlockWords.of_blocks(block), intended, sends, name_of)
-    if forwarded:
-        copy_in_order(memory, chip.memory.base, block)
-    else:
-        copy_blocks(memory, chip.memory.base, block, run)
-    mux[:], pointer[:] = after
-    return _summary(tiles, sends, block)
+    return forwarded
 
 
 def _raise(outcome: tuple[int, int, int, int]) -> None:
@@ -115,73 +361,24 @@ def _raise(outcome: tuple[int, int, int, int]) -> None:
     raise IllegalExchange(f"tile {tile}: {what}")
 
 
-def _check_memory(chip: Chip, block: I64) -> None:
-    base, end = chip.memory.base, chip.memory.end
-    for tiles, address, verb in ((DEST, TO, "stores"), (SOURCE, FROM, "sends")):
-        outside = (
-            (block[address] < base)
-            | (block[address] + 4 * block[WORDS] > end)
-            | (block[address] % (4 * block[PER_EVENT]) != 0)
-        )
-        if outside.any():
-            b = block[:, np.nonzero(outside)[0][0]]
-            raise IllegalExchange(
-                f"tile {b[tiles]} {verb} {b[WORDS]} words at {b[address]:#x}, not aligned or not all in tile memory "
-                f"{base:#x}..{end - 1:#x}: sent by tile {b[SOURCE]} at cycle {b[SENT_AT]}, stored by tile {b[DEST]} at "
-                f"cycle {b[STORED_AT]}"
-            )
+def _outside(chip: Chip, b: I32, tiles: int, address: int, verb: str) -> str:
+    return (
+        f"tile {b[tiles]} {verb} {b[WORDS]} words at {b[address]:#x}, not aligned or not all in tile memory "
+        f"{chip.memory.base:#x}..{chip.memory.end - 1:#x}: sent by tile {b[SOURCE]} at cycle {b[SENT_AT]}, stored by "
+        f"tile {b[DEST]} at cycle {b[STORED_AT]}"
+    )
 
 
-def _check_own(sends: Sends, block: I64) -> None:
+def _check_own(exchange: _Exchange, received: list[tuple[I32, I64]]) -> None:
     """A message that its own tile takes, or a 64-bit one that its own pair takes, needs another receiver (R20)."""
-    pair = np.where(block[PER_EVENT] == 2, 1, 0)
-    own = block[DEST] >> pair == block[SOURCE] >> pair
-    if not own.any():
+    if exchange.elsewhere.all():
         return
-    key = (sends.tile << 40) + sends.event
-    run = np.searchsorted(key, (block[SOURCE] << 40) + block[SENT_AT], side="right") - 1
-    taken = np.bincount(run[~own], minlength=key.size)
-    alone = np.flatnonzero(own & (taken[run] == 0))
-    if alone.size:
-        b = block[:, alone[0]]
-        who = "its own pair" if b[PER_EVENT] == 2 else "itself"
-        raise IllegalExchange(
-            f"tile {b[SOURCE]} sends {b[WORDS]} words from {b[FROM]:#x} at cycle {b[SENT_AT]} only to {who}, which the "
-            "fabric cannot: let another tile take them too, or copy them by a codelet"
-        )
-
-
-@jit(inline=True)
-def _end(block, b):  # type: ignore[no-untyped-def]
-    """Event after the last store of block b."""
-    return block[6, b] + block[2, b] // block[7, b]
-
-
-@jit(leaf=True)
-def _overlaps(tile, event, items, block, out):  # type: ignore[no-untyped-def]
-    """Cycles per tile in which an item leaves and another is stored; runs are in order of tile and event."""
-    b, blocks = 0, block.shape[1]
-    for i in range(tile.size):
-        end = event[i] + items[i]
-        while b < blocks and (block[0, b] < tile[i] or (block[0, b] == tile[i] and _end(block, b) <= event[i])):
-            b += 1
-        k = b
-        while k < blocks and block[0, k] == tile[i] and block[6, k] < end:
-            out[tile[i]] += min(end, _end(block, k)) - max(event[i], block[6, k])
-            k += 1
-
-
-def _summary(tiles: int, sends: Sends, block: I64) -> Delivery:
-    live = sends.sctl & 3 != 0
-    tile, words = sends.tile[live], sends.words[live]
-    items = words // sends.per_event[live]
-    sent, send_cycles = (np.bincount(tile, amount, tiles).astype(np.int64) for amount in (words, items))
-    received = np.bincount(block[DEST], block[WORDS], tiles).astype(np.int64)
-    receive_cycles = np.bincount(block[DEST], block[WORDS] // block[PER_EVENT], tiles).astype(np.int64)
-    both = np.zeros(tiles, dtype=np.int64)
-    _overlaps(tile, sends.event[live], items, block, both)
-    last = np.full(tiles, -1, dtype=np.int32)
-    end = np.flatnonzero(np.diff(block[DEST], append=-1))  # a tile's blocks are in the order of their stores
-    last[block[DEST, end]] = (block[STORED_AT] + (block[WORDS] - 1) // block[PER_EVENT])[end]
-    busy_cycles = send_cycles + receive_cycles - both
-    return Delivery(sent, received, send_cycles, receive_cycles, busy_cycles, last, block)
+    for block, _ in received:
+        alone = _alone(block, exchange.elsewhere)
+        if alone >= 0:
+            b = block[:, alone]
+            who = "its own pair" if b[PER_EVENT] == 2 else "itself"
+            raise IllegalExchange(
+                f"tile {b[SOURCE]} sends {b[WORDS]} words from {b[FROM]:#x} at cycle {b[SENT_AT]} only to {who}, which "
+                "the fabric cannot: let another tile take them too, or copy them by a codelet"
+            )

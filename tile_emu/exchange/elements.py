@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
-from tile_emu.chips.elements import element
-from tile_emu.errors import IllegalExchange
-from tile_emu.exchange.arrivals import DEST, PER_EVENT, SOURCE, STORED_AT, TO, WORDS
-from tile_emu.exchange.compare import Sends
+from tile_emu.chips.elements import element, element_start
+from tile_emu.exchange.arrivals import DEST, PER_EVENT, SOURCE, STORED_AT, TO, WIDE
 from tile_emu.exchange.transfers import I64
 from tile_emu.jit import jit
 
 Namer = Callable[[int, int], str]
+_ABOVE = 1 << 30  # stands for the element of an address above tile memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,82 +31,89 @@ class RowSpans:
     end: I64
 
 
-def check_elements(chip: Chip, sends: Sends, block: I64, rows: RowSpans, name_of: Namer | None = None) -> None:
-    """Raise IllegalExchange for a send or a store in an element of the running row, or a send and a store in one
-    element at one cycle. ``block``: the table of arrivals.py."""
-    _check_fetch(chip, sends, block, rows, name_of)
-    live = np.flatnonzero(sends.sctl & 3)
-    reads = np.stack([sends.tile, sends.event, sends.words // sends.per_event])[:, live]
-    writes = np.stack([block[DEST], block[STORED_AT], block[WORDS] // block[PER_EVENT]])
-    read_at, write_at = sends.address[live], block[TO]
-    ranges = [_range(chip, *part) for part in ((read_at, sends.words[live]), (write_at, block[WORDS]))]
-    for i, b, begin, end in _meetings(reads, writes, *ranges[0], *ranges[1]).tolist():
-        events = np.arange(begin, end)
-        step_r, step_w = 4 * int(sends.per_event[live[i]]), 4 * int(block[PER_EVENT, b])
-        read = read_at[i] + step_r * (events - reads[1, i])
-        written = write_at[b] + step_w * (events - writes[1, b])
-        same = np.flatnonzero(element(read, chip.memory) == element(written, chip.memory))
-        if same.size:
-            k, tile = int(same[0]), int(reads[0, i])
-            raise IllegalExchange(
-                f"tile {tile} reads {_place(tile, int(read[k]), name_of)} for a send and stores the word of tile "
-                f"{block[SOURCE, b]} to {_place(tile, int(written[k]), name_of)} at cycle {events[k]}, in one SRAM "
-                "element: keep the two variables in different elements (Graph.separate)"
-            )
+class Taken(NamedTuple):
+    """For the kernels: elements by address, and the bytes of those that rows take."""
+
+    base: int
+    shift: int  # an address less base, shifted right by so much, is a place in ``number``
+    number: NDArray[np.int32]  # of the element; none: nothing is checked
+    begin: I64  # [tiles]
+    end: I64  # [tiles], 0 where there is no row
+
+    @classmethod
+    def by(cls, chip: Chip, tiles: int, rows: RowSpans | None) -> Taken:
+        """The elements that rows take; without ``rows`` none, and none conflict."""
+        memory = chip.memory
+        shift = memory.element_bytes.bit_length() - 1
+        if memory.element_bytes != 1 << shift:
+            raise ValueError(f"SRAM elements of {memory.element_bytes} bytes, which is no power of two")
+        if rows is None:
+            nothing = np.zeros(tiles, np.int64)
+            return cls(memory.base, shift, np.zeros(0, np.int32), nothing, nothing)
+        number = element(np.arange(memory.base, memory.end, memory.element_bytes), memory).astype(np.int32)
+        begin = element_start(element(rows.begin, memory), memory)
+        end = np.where(rows.end > 0, element_start(element(rows.end - 1, memory) + 1, memory), 0)
+        return cls(memory.base, shift, number, begin, end)
 
 
-def _place(tile: int, address: int, name_of: Namer | None) -> str:
+@jit(inline=True)
+def takes(taken, tile, address, words):  # type: ignore[no-untyped-def]
+    """Whether words lie in an element of the tile's running row (R13)."""
+    return address < taken.end[tile] and address + 4 * words > taken.begin[tile]
+
+
+@jit(inline=True)
+def _number(taken, address):  # type: ignore[no-untyped-def]
+    """Element of an address: ascending with it, -1 below tile memory."""
+    place = (address - taken.base) >> taken.shift
+    if place < 0:
+        return np.int64(-1)
+    return np.int64(taken.number[place]) if place < len(taken.number) else np.int64(_ABOVE)
+
+
+@jit(leaf=True)
+def conflict(taken, read_at, read_step, write_at, write_step, events):  # type: ignore[no-untyped-def]
+    """First of some events at which an item is read and one is stored in the same element (R14), else -1.
+
+    The one is read at ``read_at`` and then every ``read_step`` bytes, the other stored likewise.
+    """
+    after = events - 1
+    if (
+        len(taken.number) > 0
+        and _number(taken, read_at) <= _number(taken, write_at + write_step * after)
+        and _number(taken, write_at) <= _number(taken, read_at + read_step * after)
+    ):
+        for k in range(events):
+            if _number(taken, read_at + read_step * k) == _number(taken, write_at + write_step * k):
+                return k
+    return -1
+
+
+def place(tile: int, address: int, name_of: Namer | None) -> str:
+    """An address for messages, with what lies there."""
     name = name_of(tile, address) if name_of else ""
     return f"{address:#x}" + (f" ({name})" if name else "")
 
 
-def _range(chip: Chip, address: I64, words: I64) -> tuple[I64, I64]:
-    """First and last element of each run of words."""
-    return element(address, chip.memory), element(address + 4 * words - 1, chip.memory)
+def fetch_message(
+    tile: int, address: int, words: int, event: int, source: int | None, rows: RowSpans, name_of: Namer | None
+) -> str:
+    """What is wrong if words sent, or those of tile ``source`` stored, lie in an element of the running row."""
+    verb, sent = ("sends", "") if source is None else ("stores", f" sent by tile {source}")
+    return (
+        f"tile {tile} {verb} {words} words at {place(tile, address, name_of)}{sent} at cycle {event} "
+        f"in an SRAM element of its running row ({rows.begin[tile]:#x}..{rows.end[tile] - 1:#x}, look-ahead "
+        "included): move the variable up, or the code down, by an element"
+    )
 
 
-def _check_fetch(chip: Chip, sends: Sends, block: I64, rows: RowSpans, name_of: Namer | None) -> None:
-    low, high = element(rows.begin, chip.memory), element(rows.end - 1, chip.memory)
-    live = np.flatnonzero(sends.sctl & 3)
-    reads = (sends.tile[live], sends.address[live], sends.words[live], sends.event[live], "sends", sends.tile[live])
-    writes = (block[DEST], block[TO], block[WORDS], block[STORED_AT], "stores", block[SOURCE])
-    for tile, address, words, event, verb, other in (reads, writes):
-        first, last = _range(chip, address, words)
-        hit = np.flatnonzero((rows.end[tile] > 0) & (first <= high[tile]) & (last >= low[tile]))
-        if hit.size:
-            i = hit[0]
-            t = int(tile[i])
-            sent = f" sent by tile {other[i]}" if verb == "stores" else ""
-            raise IllegalExchange(
-                f"tile {t} {verb} {words[i]} words at {_place(t, int(address[i]), name_of)}{sent} at cycle {event[i]} "
-                f"in an SRAM element of its running row ({rows.begin[t]:#x}..{rows.end[t] - 1:#x}, look-ahead "
-                "included): move the variable up, or the code down, by an element"
-            )
-
-
-@jit
-def _meetings(reads, writes, read_first, read_last, write_first, write_last):  # type: ignore[no-untyped-def]
-    """Pairs of a send run and a block of one tile that overlap in time and may in elements: [n, 4] run, block, events.
-
-    ``reads`` and ``writes``: tile, first event, events, in order of tile and event.
-    """
-    found = np.empty((16, 4), dtype=np.int64)
-    n = b = 0
-    blocks = writes.shape[1]
-    for i in range(reads.shape[1]):
-        tile, begin = reads[0, i], reads[1, i]
-        end = begin + reads[2, i]
-        while b < blocks and (writes[0, b] < tile or (writes[0, b] == tile and writes[1, b] + writes[2, b] <= begin)):
-            b += 1
-        k = b
-        while k < blocks and writes[0, k] == tile and writes[1, k] < end:
-            if read_first[i] <= write_last[k] and write_first[k] <= read_last[i]:
-                if n == found.shape[0]:
-                    grown = np.empty((2 * n, 4), dtype=np.int64)
-                    grown[:n] = found
-                    found = grown
-                found[n, 0], found[n, 1] = i, k
-                found[n, 2], found[n, 3] = max(begin, writes[1, k]), min(end, writes[1, k] + writes[2, k])
-                n += 1
-            k += 1
-    return found[:n]
+def conflict_message(send: I64, block: I64, event: int, name_of: Namer | None) -> str:
+    """What is wrong if at an event a send (event, address, items, sctl) reads the element that a block is stored to."""
+    tile = int(block[DEST])
+    read = int(send[1]) + (8 if send[3] & WIDE else 4) * (event - int(send[0]))
+    written = int(block[TO]) + 4 * int(block[PER_EVENT]) * (event - int(block[STORED_AT]))
+    return (
+        f"tile {tile} reads {place(tile, read, name_of)} for a send and stores the word of tile "
+        f"{block[SOURCE]} to {place(tile, written, name_of)} at cycle {event}, in one SRAM "
+        "element: keep the two variables in different elements (Graph.separate)"
+    )

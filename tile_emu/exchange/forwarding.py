@@ -6,9 +6,6 @@ outlast its last store reads the new one (exchange rule R19; inferred). In betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,14 +18,10 @@ from tile_emu.exchange.elements import Namer
 from tile_emu.exchange.transfers import I64
 from tile_emu.jit import jit
 
-Run = Callable[..., Any]  # as map: a function for each of some arguments, maybe at the same time
-_WORTH_SHARING = 1 << 14  # words that are worth waking another thread
-_SHARES = 16  # into which the words to copy are divided
-
 
 def check_forwarding(chip: Chip, sends: Sends, block: I64, before_values: bool, name_of: Namer | None) -> bool:
     """Whether any word is both sent and stored over. Raises IllegalExchange if what is sent is not known, or not what
-    was there before although that is wanted."""
+    was there before although that is wanted. ``block``: the table of arrivals.py, as int64."""
     live = np.nonzero(sends.sctl & 3)[0]
     read = (sends.tile[live] << ADDRESS_BITS) + sends.address[live]
     write = (block[DEST] << ADDRESS_BITS) + block[TO]
@@ -67,9 +60,12 @@ def _words(key: I64, words: I64, event: I64, per_event: I64) -> tuple[I64, I64, 
 
 
 @jit(leaf=True)
-def _copy(memory, pairs, base, block, first, last):  # type: ignore[no-untyped-def]
-    """Copy blocks first..last, two words at a time where that is aligned."""
-    for b in range(first, last):
+def copy_blocks(memory, pairs, base, block):  # type: ignore[no-untyped-def]
+    """Copy every block, two words at a time where that is aligned; memory as uint32 and uint64[tiles, n].
+
+    For blocks of which nothing stored is also sent, so that only the order of the stores of a tile matters.
+    """
+    for b in range(block.shape[1]):
         d, s, words = block[0, b], block[3, b], block[2, b]
         to, at = (block[1, b] - base) >> 2, (block[4, b] - base) >> 2
         done = 0
@@ -79,18 +75,6 @@ def _copy(memory, pairs, base, block, first, last):  # type: ignore[no-untyped-d
             done = words & ~1
         for k in range(done, words):
             memory[d, to + k] = memory[s, at + k]
-
-
-def copy_blocks(memory: NDArray[np.uint8], base: int, block: I64, run: Run = map) -> None:
-    """Copy every block. Nothing stored is also sent, so only the order of the stores of a tile matters."""
-    share = max(int(block[WORDS].sum()) // _SHARES, 1)
-    tile_ends = np.flatnonzero(np.diff(block[DEST], append=-1)) + 1
-    part = np.cumsum(block[WORDS])[tile_ends - 1] // share
-    cuts = tile_ends[np.flatnonzero(np.diff(part, append=-1))].tolist()
-    words, pairs = memory.view(np.uint32), memory.view(np.uint64)
-    if share * _SHARES < _WORTH_SHARING:
-        run = map
-    list(run(lambda span: _copy(words, pairs, base, block, *span), zip([0, *cuts], cuts)))
 
 
 def copy_in_order(memory: NDArray[np.uint8], base: int, block: I64) -> None:

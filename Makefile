@@ -36,7 +36,7 @@ demo: $(STAMP) ## multiply two 512 x 512 f16 matrices on an emulated Bow chip an
 # A file's tests stay in one process: they share what is costly to make.
 WORKERS ?= auto
 test: $(STAMP) $(MODEL) ## run the tests, in WORKERS processes (one for each core)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-nojit: $(STAMP) ## run the small subset that also holds without compiled code
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m nojit

@@ -1,4 +1,4 @@
-"""From a layer of ResNet-50 to an image for a Bow, without caches: planning, graph, placement, lowering as a whole.
+"""From a layer of ResNet-50 to an image for a Bow: planning, graph, placement, lowering as a whole; a kept image.
 
 Layers/s (shards/s for the placement) as a share of a fixed integer loop's operations/s.
 """
@@ -6,6 +6,7 @@ Layers/s (shards/s for the placement) as a share of a fixed integer loop's opera
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,6 +20,7 @@ from kernels.networks.job import Job
 from kernels.planner.contraction import search
 from kernels.planner.plan import ContractionPlan
 from tile_emu.chips import load_chip
+from tile_emu.graph import Image
 from tile_emu.graph.placement import place
 
 LAYER = "resnet50.conv3_2b"
@@ -58,3 +60,13 @@ def test_placement(contraction: Contraction, plan: ContractionPlan, benchmark: A
 def test_lower(contraction: Contraction, plan: ContractionPlan, benchmark: Any, against: Against) -> None:
     image = against("integer", lambda: build_graph(contraction, plan).lower(), 1, "layers", rounds=3)
     benchmark.extra_info["bytes of SRAM"] = int(image.memory_map.used_bytes().sum())
+
+
+def test_kept_image(
+    contraction: Contraction, plan: ContractionPlan, benchmark: Any, against: Against, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.image"
+    build_graph(contraction, plan).lower().save(path)
+    image = against("integer", lambda: Image.load(path), 1, "layers")
+    assert image.tiles == plan.tiles
+    benchmark.extra_info["bytes of file"] = path.stat().st_size

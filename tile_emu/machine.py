@@ -73,7 +73,7 @@ class Machine:
         self.arrays = TileArrays(self.chip, self.tiles, check, engine)
         self.image: Image | None = None
         self._turns = np.zeros(self.tiles, np.int64)  # of workers, when the last phase began
-        self._cost = self._turns
+        self._order = np.arange(self.tiles)  # in which tiles are run
         self.timeline = Timeline(self.arrays, timed)
 
     @property
@@ -188,8 +188,8 @@ class Machine:
         """
         gained = self.arrays.counters[:, layout.COUNT_TURNS] - self._turns
         if gained.any():
-            self._turns, self._cost = self._turns + gained, gained
-        order = np.argsort(-self._cost, kind="stable")
+            self._turns, self._order = self._turns + gained, np.argsort(-gained, kind="stable")
+        order = self._order
         if self.threads == 1:
             return [order]
         chunks = []

@@ -6,6 +6,7 @@ the elements of the row and of the bytes behind it are taken for as long as the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.chips import Chip
+from tile_emu.chips.chip import Memory
 from tile_emu.chips.elements import element, element_start
 from tile_emu.exchange.arrivals import DEST, PER_EVENT, SOURCE, STORED_AT, TO, WIDE
 from tile_emu.exchange.transfers import I64
@@ -50,10 +52,14 @@ class Taken(NamedTuple):
         if rows is None:
             nothing = np.zeros(tiles, np.int64)
             return cls(memory.base, shift, np.zeros(0, np.int32), nothing, nothing)
-        number = element(np.arange(memory.base, memory.end, memory.element_bytes), memory).astype(np.int32)
         begin = element_start(element(rows.begin, memory), memory)
         end = np.where(rows.end > 0, element_start(element(rows.end - 1, memory) + 1, memory), 0)
-        return cls(memory.base, shift, number, begin, end)
+        return cls(memory.base, shift, _numbers(memory), begin, end)
+
+
+@functools.cache
+def _numbers(memory: Memory) -> NDArray[np.int32]:
+    return element(np.arange(memory.base, memory.end, memory.element_bytes), memory).astype(np.int32)
 
 
 @jit(inline=True)

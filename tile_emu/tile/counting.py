@@ -17,7 +17,7 @@ from tile_emu.tile.runs import take_counts
 I64 = NDArray[np.int64]
 _FORM = (1 << 16) - 1  # a form's number in an opcode
 _SHARES = 4  # into which many counts are divided
-_WORTH_SHARING = 1 << 18  # counts that are worth waking another thread
+_WORTH_SHARING = 1 << 20  # counts that are worth waking another thread
 
 
 class _Words(NamedTuple):

@@ -53,25 +53,36 @@ WRITES = 2  # the register is ready a latency later
 PLAIN, SIGNED, SHIFTED, MRF_READ, MRF_WRITE, ARF_READ, ARF_WRITE, MRF_PAIR = range(8)
 
 
-class DecodeTables(NamedTuple):
-    """Arrays over forms (F), operands (5) and bit-field parts (3) for the compiled decoder."""
+# Columns of a form in the decoder's table, and from _FIRST_OPERAND on those of each of its operands.
+(
+    _MATCH, _MASK,
+    _AUX,  # 1 for the aux pipe
+    _COISSUE,
+    _NO_REPEAT,  # 1 for control, system or exchange class
+    _OPCODE,  # tile_emu.tile.opcodes, OPCODE_UNSUPPORTED without semantics
+    _TWO_WORDS,
+    _UPPER,  # which operand of uget and uput is the register's number, -1 for others
+    _OPERANDS,  # how many
+    _FIRST_OPERAND,
+) = range(10)  # fmt: skip
+(
+    _TRANSFORM,
+    _ARGUMENT,  # sign bit, shift or register group size
+    _ACCESS,  # READS and WRITES bits of a main register
+    _PARTS,  # of each part: low bit in the value, low bit in the word, mask; 0 behind the last
+) = range(4)
+_PART_COLUMNS = 3
+_OPERAND_COLUMNS = _PARTS + MAX_PARTS * _PART_COLUMNS
+_COLUMNS = _FIRST_OPERAND + MAX_OPERANDS * _OPERAND_COLUMNS
 
-    match: NDArray[np.uint32]
-    mask: NDArray[np.uint32]
-    aux: NDArray[np.uint8]  # 1 for the aux pipe
-    coissue: NDArray[np.uint8]
-    no_repeat: NDArray[np.uint8]  # control, system or exchange class
-    opcode: NDArray[np.int32]  # tile_emu.tile.opcodes, OPCODE_UNSUPPORTED without semantics
-    main_access: NDArray[np.uint8]  # [F, 5] READS and WRITES bits of main-register operands
-    two_words: NDArray[np.uint8]
-    upper_index: NDArray[np.int8]  # which operand of uget and uput is the register's number, -1 for others
-    upper_slots: NDArray[np.uint8]  # NO_SLOT for numbers that no register of a worker's upper space has
-    operands: NDArray[np.uint8]  # [F] how many
-    transform: NDArray[np.uint8]  # [F, 5]
-    argument: NDArray[np.int32]  # [F, 5] sign bit, shift or register group size
-    parts: NDArray[np.int32]  # [F, 5, 3, 3] value low bit, word low bit, mask
+
+class DecodeTables(NamedTuple):
+    """What the compiled decoder looks up. Few arrays, as each costs time in a call that takes them."""
+
+    forms: NDArray[np.int64]  # [F, _COLUMNS]
     first: NDArray[np.int32]  # [2, 129] start of the candidates of word bits 30:24, by mode
     candidates: NDArray[np.int32]  # form indices
+    upper_slots: NDArray[np.uint8]  # NO_SLOT for numbers that no register of a worker's upper space has
 
 
 def _transform(form: Form, operand: Any) -> tuple[int, int]:
@@ -93,46 +104,31 @@ def _transform(form: Form, operand: Any) -> tuple[int, int]:
 def decode_tables(architecture: str) -> DecodeTables:
     """Decoder arrays with the forms that an architecture has."""
     forms = table().forms
-    count = len(forms)
-    transform = np.zeros((count, MAX_OPERANDS), np.uint8)
-    argument = np.zeros((count, MAX_OPERANDS), np.int32)
-    parts = np.zeros((count, MAX_OPERANDS, MAX_PARTS, 3), np.int32)
-    for form in forms:
+    rows = np.zeros((len(forms), _COLUMNS), np.int64)
+    for form, row in zip(forms, rows, strict=True):
+        row[_MATCH], row[_MASK] = form.match, form.mask
+        row[_AUX], row[_COISSUE] = form.pipe == "aux", form.coissue
+        row[_NO_REPEAT] = form.klass != "ordinary"
+        row[_OPCODE] = opcode_of(form) if form.mnemonic in SEMANTICS else OPCODE_UNSUPPORTED
+        row[_TWO_WORDS] = form.mnemonic == "sendpicp"
+        row[_UPPER] = 1 if form.mnemonic in ("uget", "uput") else -1
+        row[_OPERANDS] = len(form.operands)
         for number, operand in enumerate(form.operands):
-            transform[form.index, number], argument[form.index, number] = _transform(form, operand)
+            own = row[_FIRST_OPERAND + number * _OPERAND_COLUMNS :][:_OPERAND_COLUMNS]
+            own[[_TRANSFORM, _ARGUMENT]] = _transform(form, operand)
+            own[_ACCESS] = _main_access(form, operand)
             for p, (value_low, word_low, width) in enumerate(operand.parts):
-                parts[form.index, number, p] = (value_low, word_low, (1 << width) - 1)
+                own[_PARTS + p * _PART_COLUMNS :][:_PART_COLUMNS] = (value_low, word_low, (1 << width) - 1)
     known = [form for form in forms if ARCHITECTURES.index(form.since) <= ARCHITECTURES.index(architecture)]
-    first, candidates = _candidates(known)
-    return DecodeTables(
-        match=np.array([f.match for f in forms], np.uint32),
-        mask=np.array([f.mask for f in forms], np.uint32),
-        aux=np.array([f.pipe == "aux" for f in forms], np.uint8),
-        coissue=np.array([f.coissue for f in forms], np.uint8),
-        no_repeat=np.array([f.klass != "ordinary" for f in forms], np.uint8),
-        opcode=np.array([opcode_of(f) if f.mnemonic in SEMANTICS else OPCODE_UNSUPPORTED for f in forms], np.int32),
-        main_access=_main_access(forms),
-        upper_index=np.array([1 if f.mnemonic in ("uget", "uput") else -1 for f in forms], np.int8),
-        upper_slots=slot_tables(architecture)[1],
-        two_words=np.array([f.mnemonic == "sendpicp" for f in forms], np.uint8),
-        operands=np.array([len(f.operands) for f in forms], np.uint8),
-        transform=transform,
-        argument=argument,
-        parts=parts,
-        first=first,
-        candidates=candidates,
-    )
+    return DecodeTables(rows, *_candidates(known), slot_tables(architecture)[1])
 
 
-def _main_access(forms: tuple[Form, ...]) -> NDArray[np.uint8]:
-    """Which operands are main registers that are read or written. A put does not wait for its operand (14.2)."""
-    access = np.zeros((len(forms), MAX_OPERANDS), np.uint8)
-    for form in forms:
-        for number, operand in enumerate(form.operands):
-            if operand.meaning.file == "m":
-                reads = READS if operand.direction != "out" and form.mnemonic != "put" else 0
-                access[form.index, number] = reads | (WRITES if operand.writes else 0)
-    return access
+def _main_access(form: Form, operand: Any) -> int:
+    """Whether an operand is a main register that is read or written. A put does not wait for its operand (14.2)."""
+    if operand.meaning.file != "m":
+        return 0
+    reads = READS if operand.direction != "out" and form.mnemonic != "put" else 0
+    return reads | (WRITES if operand.writes else 0)
 
 
 def _candidates(forms: list[Form]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -149,32 +145,28 @@ def _candidates(forms: list[Form]) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return first, np.array(found, np.int32)
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def match_form(tables, mode, word):  # type: ignore[no-untyped-def]
     """Form index of a word in a mode, -1 if there is none."""
     key = (word >> 24) & 127
     for i in range(tables.first[mode, key], tables.first[mode, key + 1]):
-        form = tables.candidates[i]
-        if (word ^ np.int64(tables.match[form])) & np.int64(tables.mask[form]) == 0:
-            return np.int64(form)
+        form = np.int64(tables.candidates[i])
+        if (word ^ tables.forms[form, _MATCH]) & tables.forms[form, _MASK] == 0:
+            return form
     return np.int64(-1)
 
 
-@jit(leaf=True)
-def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
-    """Value of one operand; -1000000 for a register number that its group does not allow."""
-    raw = 0
-    for p in range(MAX_PARTS):
-        value_low, word_low, mask = (
-            np.int64(tables.parts[form, number, p, 0]),
-            np.int64(tables.parts[form, number, p, 1]),
-            np.int64(tables.parts[form, number, p, 2]),
-        )
+@jit(inline=True)
+def _operand(forms, form, column, word):  # type: ignore[no-untyped-def]
+    """Value of the operand described from a column on; -1000000 for a register number that its group does not allow."""
+    raw = np.int64(0)
+    for part in range(column + _PARTS, column + _OPERAND_COLUMNS, _PART_COLUMNS):
+        mask = forms[form, part + 2]
         if mask == 0:
             break
-        raw |= ((word >> word_low) & mask) << value_low
-    how = tables.transform[form, number]
-    argument = np.int64(tables.argument[form, number])
+        raw |= ((word >> forms[form, part + 1]) & mask) << forms[form, part]
+    how = forms[form, column + _TRANSFORM]
+    argument = forms[form, column + _ARGUMENT]
     if how == SIGNED:
         return raw - 2 * argument if raw >= argument else raw
     if how == SHIFTED:
@@ -195,19 +187,21 @@ def _operand(tables, form, number, word):  # type: ignore[no-untyped-def]
     return raw
 
 
-@jit(leaf=True)
-def _half(tables, form, word, row, opcode_field, operand_field):  # type: ignore[no-untyped-def]
-    row[opcode_field] = tables.opcode[form]
+@jit(inline=True)
+def _half(forms, form, word, row, opcode_field, operand_field):  # type: ignore[no-untyped-def]
+    row[opcode_field] = forms[form, _OPCODE]
     sources = 0
     targets = MRF_SINK << 5 | MRF_SINK  # a step load writes two: datum and delta
-    for number in range(np.int64(tables.operands[form])):
-        value = _operand(tables, form, number, word)
+    for number in range(forms[form, _OPERANDS]):
+        column = _FIRST_OPERAND + number * _OPERAND_COLUMNS
+        value = _operand(forms, form, column, word)
         if value == -1000000:
             row[opcode_field] = OPCODE_INVALID
         row[operand_field + number] = value
-        if tables.main_access[form, number] & READS:
+        access = forms[form, column + _ACCESS]
+        if access & READS:
             sources = (sources << 5) | (value + 1)
-        if tables.main_access[form, number] & WRITES:
+        if access & WRITES:
             # A register without storage is always ready.
             targets = (targets << 5 | (value if value < MRF_WRITABLE else MRF_SINK)) & 0x3FF
     if opcode_field == FIELD_MAIN:
@@ -215,45 +209,51 @@ def _half(tables, form, word, row, opcode_field, operand_field):  # type: ignore
         row[FIELD_TARGETS] = targets
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def decode_word(tables, mode, word, following, row):  # type: ignore[no-untyped-def]
     """Fill the decoded row of one word; ``following`` is the next word in memory (second half of a bundle)."""
-    row[:] = 0
+    forms = tables.forms
+    for field in range(DECODED_FIELDS):
+        row[field] = 0
     row[FIELD_SIZE] = 4
     row[FIELD_NO_REPEAT] = 1
+    second = np.int64(-1)
     form = match_form(tables, mode, word)
+    if form >= 0 and word >> 31 != 0:
+        row[FIELD_SIZE] = 8
+        if forms[form, _TWO_WORDS]:
+            row[FIELD_SECOND_WORD] = np.int32(np.uint32(following))
+        else:
+            second = _second(tables, mode, form, following)
+            form = form if second >= 0 else second
     if form < 0:
         row[FIELD_MAIN] = OPCODE_INVALID
-    elif tables.two_words[form]:
-        _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
-        row[FIELD_SIZE] = 8
-        row[FIELD_SECOND_WORD] = np.int32(np.uint32(following))
-    elif word >> 31 == 0:
-        if tables.aux[form]:
-            _half(tables, form, word, row, FIELD_AUX, FIELD_AUX_OPERANDS)
-            if row[FIELD_AUX] < 0:
-                row[FIELD_MAIN] = row[FIELD_AUX]
-        else:
-            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
+        return
+    if forms[form, _AUX]:
+        _half(forms, form, word, row, FIELD_AUX, FIELD_AUX_OPERANDS)
     else:
-        row[FIELD_SIZE] = 8
-        second = match_form(tables, mode, following)
-        legal = second >= 0 and following >> 31 != 0 and mode == WORKER_MODE
-        if legal:
-            legal = tables.aux[form] == 0 and tables.aux[second] == 1
-            legal = legal and tables.coissue[form] == 1 and tables.coissue[second] == 1
-        if legal:
-            row[FIELD_NO_REPEAT] = tables.no_repeat[form] | tables.no_repeat[second]
-            _half(tables, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
-            _half(tables, second, following, row, FIELD_AUX, FIELD_AUX_OPERANDS)
-            if row[FIELD_AUX] < 0 and row[FIELD_MAIN] >= 0:
-                row[FIELD_MAIN] = row[FIELD_AUX]
-            # Known before the main half has done anything.
-            index = np.int64(tables.upper_index[second])
-            if index >= 0 and tables.upper_slots[row[FIELD_AUX_OPERANDS + index]] == NO_SLOT:
-                row[FIELD_MAIN] = OPCODE_NO_CSR
-        else:
-            row[FIELD_MAIN] = OPCODE_INVALID
+        _half(forms, form, word, row, FIELD_MAIN, FIELD_MAIN_OPERANDS)
+    if second >= 0:
+        row[FIELD_NO_REPEAT] = forms[form, _NO_REPEAT] | forms[second, _NO_REPEAT]
+        _half(forms, second, following, row, FIELD_AUX, FIELD_AUX_OPERANDS)
+    if row[FIELD_AUX] < 0 and row[FIELD_MAIN] >= 0:
+        row[FIELD_MAIN] = row[FIELD_AUX]
+    # Known before the main half has done anything.
+    if second >= 0 and forms[second, _UPPER] >= 0:
+        if tables.upper_slots[row[FIELD_AUX_OPERANDS + forms[second, _UPPER]]] == NO_SLOT:
+            row[FIELD_MAIN] = OPCODE_NO_CSR
+
+
+@jit(inline=True)
+def _second(tables, mode, form, word):  # type: ignore[no-untyped-def]
+    """Form of the second word of a bundle that begins with a form; -1 if they make none."""
+    if mode != WORKER_MODE or word >> 31 == 0:
+        return np.int64(-1)
+    forms = tables.forms
+    second = match_form(tables, mode, word)
+    if second < 0 or forms[form, _AUX] != 0 or forms[second, _AUX] != 1:
+        return np.int64(-1)
+    return second if forms[form, _COISSUE] == 1 and forms[second, _COISSUE] == 1 else np.int64(-1)
 
 
 @jit(leaf=True)

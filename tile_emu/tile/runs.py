@@ -91,7 +91,9 @@ def take_counts(counters, first, last, workers, supervisors, totals, by_kind, do
         for page in range(pages):
             if _may_have_run(row[TOUCHED_SUPERVISOR], page):
                 for place in range(page << PAGE_SHIFT, min((page + 1) << PAGE_SHIFT, places - 1)):
-                    by_kind[own_kinds[place]] += _take(row, 2, place, places, totals)
+                    ran = _take(row, 2, place, places, totals)
+                    if ran != 0:
+                        by_kind[own_kinds[place]] += ran
         _take(row, 2, places - 1, places, totals)
         _add_work(by_kind, own_work, done[tile])
         row[TOUCHED] = 0

@@ -22,6 +22,7 @@ from tile_emu.tile.translate.units import NO_UNITS, Units, new_context
 # chip time, and a fault the user sees after some ten seconds instead of a command that never returns.
 ENDLESS_LIMIT = 1 << 30
 LOG_CAPACITY = 256
+_RECENT = 256  # decoded rows of supervisors that are kept for the next tile, a power of 2
 # As numbers: NumPy compares arrays with members of an enumeration slowly.
 _DECODE, _TRANSLATE = int(Status.DECODE), int(Status.TRANSLATE)
 _UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
@@ -145,23 +146,22 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
     instrumented = instrumented or arrays.checking
     run = interpreter(instrumented).run_tiles
     views = (arrays.inspected().views,) if instrumented else ()
-    statuses = np.zeros(len(tiles), np.int64)
     undo = np.zeros(_UNDO_WORDS, np.int64), np.zeros(32, np.float32)
     context = new_context()
-    fetched = np.zeros(layout.DECODED_FIELDS, np.int32)
-    todo = np.arange(len(tiles))
-    while True:
+    recent = np.full(_RECENT, -1, np.int64), np.zeros(_RECENT * layout.DECODED_FIELDS, np.int32)
+
+    def run_on(todo: NDArray[np.int64]) -> NDArray[np.int64]:
         found = np.zeros(len(todo), np.int64)
         with np.errstate(all="ignore"):  # only speaks up when the JIT is off
             run(
-                tiles[todo],
+                todo,
                 found,
                 arrays.memory,
                 arrays.sram,
                 arrays.pages,
                 arrays.pool.rows,
                 arrays.pool.tables,
-                fetched,
+                recent,
                 arrays.mrf,
                 arrays.arf,
                 arrays.acc,
@@ -182,13 +182,16 @@ def run_tiles(arrays: TileArrays, tiles: NDArray[np.int64], instrumented: bool =
                 context,
                 *views,
             )
-        statuses[todo] = found
-        missing = tiles[todo[found == _DECODE]]
-        if len(missing):
-            arrays.decode_missing(missing)
-        considered = tiles[todo[found == _TRANSLATE]]
-        if len(considered):
-            arrays.units.consider(arrays, considered)
-        todo = todo[(found == _DECODE) | (found == _TRANSLATE)]
-        if not len(todo):
+        return found
+
+    statuses = run_on(tiles)
+    while True:
+        again = np.flatnonzero((statuses == _DECODE) | (statuses == _TRANSLATE))
+        if not len(again):
             return statuses
+        todo, undecoded = tiles[again], statuses[again] == _DECODE
+        if undecoded.any():
+            arrays.decode_missing(todo[undecoded])
+        if not undecoded.all():
+            arrays.units.consider(arrays, todo[~undecoded])
+        statuses[again] = run_on(todo)

@@ -11,7 +11,7 @@ is decoded whole once that has been done as often as a page has words: then it l
 
 SUPERVISOR_TEMPLATE = '''
 @jit(leaf=True)
-def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, fetched, tile_mrf, tile_arf, tile_acc,
+def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, recent, tile_mrf, tile_arf, tile_acc,
               tile_weight_store, tile_weights16, tile_weights32, tile_csrs, tile_scsr, slots, tile_progress, tile_sup,
               tile_log, tile_counters, undo, timing, limit, units, context@{, views}@):
     """Run some tiles' supervisors, and the workers they launch, each until a barrier, the end of a row or a fault.
@@ -19,9 +19,11 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, fetch
     statuses[i] becomes the Status of tiles[i]; the context that faulted or needs a page decoded is left in
     sup[STOPPED_CONTEXT]. (One function, not two: Numba optimises a callee again inside every caller.)
 
-    decoded: rows of the decoded pages; tables: for what is decoded as it is fetched, one row at a time, in ``fetched``.
+    decoded: rows of the decoded pages; tables: for what is decoded as it is fetched. Those rows are kept in ``recent``,
+    each in the place that its word gives: the words int64[n], -1 for none, and the rows int32[n * DECODED_FIELDS].
     """
     sram_base, sram_size, interleaved, executable, repeat_mask, code_end = sram
+    fetched_words, fetched = recent
     result_latency, taken_branch, put_cost, launch_delay, local_sync, weight_slots = timing
     # Never true: a supervisor has no aux half that could trap. A constant would have Numba compile the groups twice.
     trapping = limit < 0
@@ -91,9 +93,14 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, fetch
                 code, p = decoded, uint64(((page << PAGE_SHIFT) + (word & (PAGE_WORDS - 1))) * DECODED_FIELDS)
             elif word + 1 >= counted_words and page > -FETCHES:
                 pages[1, word >> PAGE_SHIFT] = page - 1
-                following = int64(mem32[word + 1]) if word + 1 < executable >> 2 else 0
-                decode_word(tables, SUPERVISOR_MODE, int64(mem32[word]), following, fetched)
-                code, p = fetched, uint64(0)
+                first = int64(mem32[word])
+                slot = (first ^ first >> 8 ^ first >> 18) & (len(fetched_words) - 1)
+                code, p = fetched, uint64(slot * DECODED_FIELDS)
+                if fetched_words[slot] != first or first >> 31 != 0:  # an instruction of two words is decoded anew
+                    following = int64(mem32[word + 1]) if word + 1 < executable >> 2 else 0
+                    row = fetched[slot * DECODED_FIELDS:(slot + 1) * DECODED_FIELDS]
+                    decode_word(tables, SUPERVISOR_MODE, first, following, row)
+                    fetched_words[slot] = first
             else:
                 status = DECODE
                 break

@@ -46,6 +46,8 @@ class Timeline:
         """Read the logs after compute phase ``phase`` of a program that began at cycle ``start``."""
         sup = self._arrays.sup
         counts = sup[self._watched, layout.LOG_COUNT].astype(np.int64)
+        if not counts.any():
+            return
         first = np.cumsum(counts) - counts
         owner = np.repeat(np.arange(len(counts)), counts)
         tile = self._watched[owner]

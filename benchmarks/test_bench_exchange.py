@@ -1,4 +1,4 @@
-"""1 MiB all-to-all: scheduling, emission of rows, delivery.
+"""All-to-all: scheduling, emission of rows, delivery; and all of an exchange that a machine does, rows included.
 
 ``extra_info``: words/s as a share of a fixed integer loop's operations/s (delivery: bytes/s as a share of a copy's);
 events against the bound "most words one tile sends or receives" (path delays and drain, up to 171 events, come on top
@@ -17,6 +17,9 @@ from tests.exchange_oracle import log_of
 from tests.exchange_tools import all_to_all
 from tile_emu.chips import load_chip
 from tile_emu.exchange import Transfers, check_schedule, deliver, emit_rows, load_bound, schedule
+from tile_emu.exchange.patterns import pattern_copies
+from tile_emu.graph import Graph, Pointer
+from tile_emu.machine import Machine
 
 BOW = load_chip("bow")
 CASES = {"64 tiles x 65 words": (64, 65), "256 tiles x 4 words": (256, 4)}
@@ -64,3 +67,22 @@ def test_deliver(transfers: Transfers, benchmark: Any, against: Against) -> None
 
     done = against("memcpy", run, 4 * total_words(transfers), "bytes")
     assert done.received.sum() == total_words(transfers)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_and_delivery(threads: int, benchmark: Any, against: Against) -> None:
+    """Rows that no two tiles share, of 255 messages each, run, checked and delivered; an item is a word stored."""
+    tiles = 256
+    copies = pattern_copies("all-to-all", tiles, 8 * tiles)
+    graph, every = Graph(BOW, tiles), np.arange(tiles)
+    outgoing, incoming = (graph.variable(n, every, b) for n, b in zip("ab", copies.area_bytes(tiles), strict=True))
+    graph.exchange("exchange").copy(
+        Pointer(outgoing, copies.source_tile, copies.source_offset),
+        Pointer(incoming, copies.dest_tile, copies.dest_offset),
+        copies.nbytes,
+    )
+    image = graph.lower()
+    machine = Machine(BOW, tiles, threads)
+    words = int(copies.nbytes.sum()) // 4
+    recording = against("integer", machine.run, words, "words", setup=lambda: machine.load(image))
+    assert recording.received.sum() == words

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # Version of the timing model that reports carry; raise it when a cycle count can change.
 TIMING_MODEL = "tile-emu timing 1"
+# As numbers: NumPy compares arrays with members of an enumeration slowly.
+_LOG_FULL, _BARRIER, _HOST = int(Status.LOG_FULL), int(Status.BARRIER), int(Status.HOST)
 _LEAST_CHUNK = 32  # tiles a thread takes at a time at the end of a phase
 Progress = Callable[..., None]
 
@@ -170,9 +172,9 @@ class Machine:
         statuses = np.zeros(self.tiles, np.int64)
         for chunk, found in zip(chunks, each(lambda chunk: run_tiles(self.arrays, chunk), chunks), strict=True):
             statuses[chunk] = found
-        while (statuses == Status.LOG_FULL).any():
+        while (statuses == _LOG_FULL).any():
             self.arrays.grow_log()
-            again = np.flatnonzero(statuses == Status.LOG_FULL)
+            again = np.flatnonzero(statuses == _LOG_FULL)
             statuses[again] = run_tiles(self.arrays, again)
         faulted = np.flatnonzero(statuses >= FIRST_FAULT)
         if len(faulted):
@@ -215,11 +217,10 @@ class Machine:
     def _compute(self, each: Run) -> bool:
         """Run to the next barrier; whether it was the host's. Raises TileEmuError if tiles wait for different ones."""
         statuses = self._run_all(each)
-        hosts = statuses == Status.HOST
-        if hosts.all():
+        if (statuses == _HOST).all():
             return True
         odd = np.flatnonzero(statuses != statuses[0])
-        if len(odd) or statuses[0] != Status.BARRIER:
+        if len(odd) or statuses[0] != _BARRIER:
             tile = int(odd[0]) if len(odd) else 0
             names = [Status(int(statuses[t])).name for t in (0, tile)]
             raise TileEmuError(f"tiles wait for each other for ever: tile 0 in {names[0]}, tile {tile} in {names[1]}")

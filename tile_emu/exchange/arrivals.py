@@ -295,7 +295,7 @@ def _merged(arrival, other, ordinary, n):  # type: ignore[no-untyped-def]
             arrival[row, i] = other[row, i]
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def find_blocks(d, fabric, bounds, parts, before, after, neutral, scratch, block, n):  # type: ignore[no-untyped-def]
     """Append the blocks of receiver d, in the order of their stores, to the ``n`` in the table.
 

@@ -92,7 +92,7 @@ class Wanted(NamedTuple):
         return cls(to, source, words, np.searchsorted(to, np.arange(tiles + 1) << ADDRESS_BITS))
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def as_intended(tile, block, lo, hi, wanted, base, bits):  # type: ignore[no-untyped-def]
     """Whether the blocks lo..hi, all that a tile stores, are what is wanted there: all of it, each word once.
 
@@ -133,7 +133,7 @@ def _run_at(wanted, run, end, first, to):  # type: ignore[no-untyped-def]
     return lo - 1 if lo > first else end
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def unmark(block, lo, hi, base, bits):  # type: ignore[no-untyped-def]
     """Undo the marks that ``as_intended`` made."""
     for b in range(lo, hi):

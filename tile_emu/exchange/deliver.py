@@ -211,7 +211,7 @@ def _receive(first, last, x, scratch, block, bits, wrong):  # type: ignore[no-un
     return n, most
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def _check_blocks(block, begin, end, memory, taken, elsewhere, wrong):  # type: ignore[no-untyped-def]
     """Blocks lie in tile memory, aligned, and are not stored in the running row; whether the former holds."""
     base, limit = memory
@@ -232,7 +232,7 @@ def _check_blocks(block, begin, end, memory, taken, elsewhere, wrong):  # type: 
     return inside
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def _check_runs(tile, send, lo, hi, memory, taken, bits, wrong):  # type: ignore[no-untyped-def]
     """What a tile sends does not lie in its running row, and is not among the marked words, those it stores."""
     for i in range(lo, hi):
@@ -251,7 +251,7 @@ def _end(block, b):  # type: ignore[no-untyped-def]
     return np.int64(block[6, b]) + block[2, b] // block[7, b]
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def _meet(send, lo, hi, block, begin, end, taken, wrong):  # type: ignore[no-untyped-def]
     """Cycles in which a tile both sends and stores an item; these must not be of one element."""
     both = np.int64(0)
@@ -277,7 +277,7 @@ def _meet(send, lo, hi, block, begin, end, taken, wrong):  # type: ignore[no-unt
     return both
 
 
-@jit(leaf=True)
+@jit(inline=True)
 def _sum(tile, send, lo, hi, block, begin, end, both, totals):  # type: ignore[no-untyped-def]
     """What one tile sent and stored."""
     for i in range(lo, hi):

@@ -6,7 +6,7 @@ runs to completion at once, so that the cycle of its exit is known (isa semantic
 supervisor or another worker are therefore seen in launch order, not interleaved: inferred).
 
 Code that only one tile has, a program and its rows, mostly runs once, so it is decoded as it is fetched. A page of it
-is decoded whole once that has been done as often as a page has words: then it loops.
+is decoded whole once that has been done oftener than a page has words (FETCHES): then it loops.
 """
 
 SUPERVISOR_TEMPLATE = '''

@@ -46,15 +46,15 @@ class Timeline:
         """Read the logs after compute phase ``phase`` of a program that began at cycle ``start``."""
         sup = self._arrays.sup
         counts = sup[self._watched, layout.LOG_COUNT].astype(np.int64)
-        if not counts.any():
-            return
         first = np.cumsum(counts) - counts
         owner = np.repeat(np.arange(len(counts)), counts)
         tile = self._watched[owner]
         lines = self._arrays.log[tile, np.arange(len(owner)) - first[owner]]
         of_worker = lines[:, KIND] == WORKER
+        if not of_worker.any():
+            return
         rank = np.cumsum(of_worker) - of_worker  # of a run among all of the phase
-        kept = of_worker & (rank - rank[first[owner]] < MOST_RUNS) if len(owner) else of_worker
+        kept = of_worker & (rank - rank[first[owner]] < MOST_RUNS)
         runs = np.empty((int(kept.sum()), 5), np.int64)
         runs[:, 0], runs[:, _TILE], runs[:, 2] = phase, tile[kept], lines[kept, COUNT]
         runs[:, 3] = lines[kept, EVENT] + sup[tile[kept], layout.RELEASE] - start

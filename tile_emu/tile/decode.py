@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tile_emu.isa.semantics import SEMANTICS
+from tile_emu.isa.semantics.outlined import outlined
 from tile_emu.isa.table import ARCHITECTURES, Form, table
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import NO_SLOT, slot_tables
@@ -254,6 +255,13 @@ def _second(tables, mode, form, word):  # type: ignore[no-untyped-def]
     if second < 0 or forms[form, _AUX] != 0 or forms[second, _AUX] != 1:
         return np.int64(-1)
     return second if forms[form, _COISSUE] == 1 and forms[second, _COISSUE] == 1 else np.int64(-1)
+
+
+@jit(leaf=True)
+def decode_fetched(tables, word, following, rows, slot):  # type: ignore[no-untyped-def]
+    """Decode a word of a supervisor into the row of a slot. Called, not inlined: the supervisor's loop stays small."""
+    outlined()
+    decode_word(tables, SUPERVISOR_MODE, word, following, rows[slot * DECODED_FIELDS : (slot + 1) * DECODED_FIELDS])
 
 
 @jit(leaf=True)

@@ -39,7 +39,7 @@ from tile_emu.isa.semantics.randomness import prng_step
 from tile_emu.isa.semantics.rounding import CTL_ESR
 from tile_emu.jit import jit
 from tile_emu.tile.csrspace import *
-from tile_emu.tile.decode import SUPERVISOR_MODE, decode_word
+from tile_emu.tile.decode import decode_fetched
 from tile_emu.tile.layout import *
 from tile_emu.tile.opcodes import *
 from tile_emu.tile.runs import count_run, count_runs, run_place

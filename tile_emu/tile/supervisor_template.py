@@ -98,8 +98,7 @@ def run_tiles(tiles, statuses, memory, sram, page_tables, decoded, tables, recen
                 code, p = fetched, uint64(slot * DECODED_FIELDS)
                 if fetched_words[slot] != first or first >> 31 != 0:  # an instruction of two words is decoded anew
                     following = int64(mem32[word + 1]) if word + 1 < executable >> 2 else 0
-                    row = fetched[slot * DECODED_FIELDS:(slot + 1) * DECODED_FIELDS]
-                    decode_word(tables, SUPERVISOR_MODE, first, following, row)
+                    decode_fetched(tables, first, following, fetched, slot)
                     fetched_words[slot] = first
             else:
                 status = DECODE

@@ -242,7 +242,12 @@ class MemoryBranch(BranchBase):
         lines.append("else:")
         for n, (which, size, _) in enumerate(accesses):
             lines.append(f"    a{which} += pace_stride(strides, (selectors >> {2 * n}) & 3, {size})")
-        used = {which for which, _, _ in accesses}
+        return lines + self.pack({which for which, _, _ in accesses})
+
+    @staticmethod
+    def pack(used: set[int]) -> list[str]:
+        """Addresses a0..a2, those that are used, back into low and high and register pair ``pair``."""
+        lines = []
         if 0 in used:
             lines.append("low = (low & ~0x1FFFFF) | (a0 & 0x1FFFFF)")
         if 1 in used:

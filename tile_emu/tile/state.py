@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,16 @@ LOG_CAPACITY = 256
 _RECENT = 256  # decoded rows of supervisors that are kept for the next tile, a power of 2
 # As numbers: NumPy compares arrays with members of an enumeration slowly.
 _DECODE, _TRANSLATE = int(Status.DECODE), int(Status.TRANSLATE)
+_CACHE_LINE = 64  # bytes
 _UNDO_WORDS = 2 + layout.MRF_SLOTS + layout.ARF_SLOTS + WORKER_CSRS
+
+
+def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """Zeros that start at a cache line, so that vectors read from them do not lie across two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + _CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % _CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 class TileArrays:
@@ -49,8 +60,8 @@ class TileArrays:
         self.arf = np.zeros((tiles, layout.WORKERS, layout.ARF_SLOTS), np.uint32)
         self.acc = np.zeros((tiles, layout.WORKERS, 32), np.float32)
         self.weight_store = np.zeros((tiles, 64), np.uint64)
-        self.weights16 = np.zeros((tiles, 256), np.float64)
-        self.weights32 = np.zeros((tiles, 128), np.float32)
+        self.weights16 = _aligned((tiles, 256), np.float64)
+        self.weights32 = _aligned((tiles, 128), np.float32)
         self.csrs = np.zeros((tiles, layout.WORKERS, WORKER_CSRS), np.uint32)
         self.scsr = np.zeros((tiles, SUPERVISOR_CSRS), np.uint32)
         self.progress = np.zeros((tiles, layout.CONTEXTS, layout.PROGRESS_FIELDS), np.int64)

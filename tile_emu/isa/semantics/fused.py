@@ -52,10 +52,10 @@ if DISABLED:
     def _not_finite(acc: Any, units: int) -> int:
         return sum(1 << (u & 7) for u in range(units) if not np.isfinite(acc[u]))
 
-    def _halves(first: Any, second: Any) -> list[Any]:
+    def halves(first: Any, second: Any) -> list[Any]:
         return [widen(word >> shift) for word in (int(first), int(second)) for shift in (0, 16)]
 
-    def _dot4(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
+    def dot4(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
         for u in range(units):
             p = [np.float64(x[e]) * np.float64(weights[row + e * UNITS + u]) for e in range(4)]
             acc[u] = np.float32(np.float64(acc[u]) + ((p[0] + p[1]) + (p[2] + p[3])))
@@ -63,7 +63,7 @@ if DISABLED:
 
     def dot4_8(acc: Any, weights: Any, row: Any, x0: Any, x1: Any) -> Any:
         """Units 0..7: acc[u] += dot of the four halves of two words with weights; not 0 if a sum is not finite."""
-        return _dot4(acc, weights, row, _halves(x0, x1), 8)
+        return dot4(acc, weights, row, halves(x0, x1), 8)
 
     def step16(acc: Any, weights: Any, row: Any, x0: Any, x1: Any, p0: Any, p1: Any) -> Any:
         """One f16 step of both sets after any swap: products, f16 partials in, f16 results out.
@@ -71,15 +71,15 @@ if DISABLED:
         Returns the two result words, the four results as float32, and what needs attention: bit 0 a sum that is not
         finite, bit 1 a partial, bit 2 a narrowed result.
         """
-        attention = 1 if _dot4(acc, weights, row, _halves(x0, x1), 16) else 0
-        pins = _halves(p0, p1)
+        attention = 1 if dot4(acc, weights, row, halves(x0, x1), 16) else 0
+        pins = halves(p0, p1)
         out = [*shift_chain(acc, CHAIN, pins[0], pins[1]), *shift_chain(acc, CHAIN + 8, pins[2], pins[3])]
         bits = [narrow(value) for value in out]
         attention |= 2 if not all(np.isfinite(pin) for pin in pins) else 0
         attention |= 4 if any(half & 0x7C00 == 0x7C00 for half in bits) else 0
         return bits[0] | bits[1] << 16, bits[2] | bits[3] << 16, *out, attention
 
-    def _scale(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
+    def scale(acc: Any, weights: Any, row: int, x: Any, units: int) -> int:
         left = 0
         for u in range(units):
             total = fused_multiply_add(x, weights[row + u], acc[u])
@@ -91,11 +91,11 @@ if DISABLED:
 
     def scale_8(acc: Any, weights: Any, row: Any, x: Any) -> Any:
         """Units 0..7: acc[u] += x * weight, one rounding; bit u: not finite, so left alone."""
-        return _scale(acc, weights, row, x, 8)
+        return scale(acc, weights, row, x, 8)
 
     def scale_16(acc: Any, weights: Any, row: Any, x: Any) -> Any:
         """As scale_8 for the units of both sets."""
-        return _scale(acc, weights, row, x, 16)
+        return scale(acc, weights, row, x, 16)
 
     def shift_chain(acc: Any, first: Any, pin0: Any, pin1: Any) -> Any:
         """One set's staging chain, starting at acc[first]: the leaving pair; the others move down, pin enters."""
@@ -136,45 +136,45 @@ else:
 
     _WEIGHTS16 = types.Array(types.float64, 1, "C")
 
-    def _vector_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int) -> Any:
+    def vector_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int) -> Any:
         data = context.make_array(array_type)(context, builder, array).data
         element = builder.gep(data, [index])
         scalar = _DOUBLE if array_type.dtype == types.float64 else _FLOAT
         return builder.bitcast(element, ir.PointerType(ir.VectorType(scalar, lanes)))
 
-    def _load(builder: Any, pointer: Any) -> Any:
+    def load(builder: Any, pointer: Any) -> Any:
         return builder.load(pointer, align=4)
 
-    def _splat(builder: Any, value: Any, lanes: int) -> Any:
+    def splat(builder: Any, value: Any, lanes: int) -> Any:
         vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
         vector = builder.insert_element(vector, value, _I32(0))
         mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
         return builder.shuffle_vector(vector, vector, mask)
 
-    def _not_finite_lanes(builder: Any, vector: Any) -> Any:
+    def not_finite_lanes(builder: Any, vector: Any) -> Any:
         """<8 x i1>: lanes whose exponent is all ones."""
         lanes = ir.VectorType(_I32, 8)
         exponent = ir.Constant(lanes, [0x7F800000] * 8)
         bits = builder.and_(builder.bitcast(vector, lanes), exponent)
         return builder.icmp_unsigned("==", bits, exponent)
 
-    def _as_mask(builder: Any, lanes: Any) -> Any:
+    def as_mask(builder: Any, lanes: Any) -> Any:
         return builder.zext(builder.bitcast(lanes, ir.IntType(8)), _I64)
 
     def _join_words(builder: Any, low: Any, high: Any) -> Any:
         """i64 of two words that arrive as i64."""
         return builder.or_(builder.and_(low, _I64(0xFFFFFFFF)), builder.shl(high, _I64(32)))
 
-    def _widen4(builder: Any, word: Any) -> Any:
+    def widen4(builder: Any, word: Any) -> Any:
         """<4 x float> of the four halves in an i64."""
         halves = builder.bitcast(word, ir.VectorType(ir.HalfType(), 4))
         return builder.fpext(halves, ir.VectorType(_FLOAT, 4))
 
-    def _lane(builder: Any, vector: Any, lane: int, lanes: int) -> Any:
+    def spread(builder: Any, vector: Any, lane: int, lanes: int) -> Any:
         """One lane copied to all of ``lanes`` lanes."""
         return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_I32, lanes), [lane] * lanes))
 
-    def _any_half_nonfinite(builder: Any, word: Any) -> Any:
+    def any_half_nonfinite(builder: Any, word: Any) -> Any:
         """i1: whether one of four halves has an exponent of all ones."""
         lanes = ir.VectorType(ir.IntType(16), 4)
         exponent = ir.Constant(lanes, [0x7C00] * 4)
@@ -185,27 +185,27 @@ else:
     # All vectors have the eight lanes of one set, so that what one step stores the next can load in the same pieces
     # (a wider load of two narrower stores waits for both to reach the cache).
 
-    def _dot4_set(context: Any, builder: Any, types_: Any, arrays: Any, row: Any, inputs: Any, first: int) -> Any:
+    def dot4_set(context: Any, builder: Any, types_: Any, arrays: Any, row: Any, inputs: Any, first: int) -> Any:
         """acc[first .. first + 7] += dot of four inputs; the new sums."""
-        acc_pointer = _vector_pointer(context, builder, types_[0], arrays[0], _I64(first), 8)
+        acc_pointer = vector_pointer(context, builder, types_[0], arrays[0], _I64(first), 8)
         products = []
         for element, x in enumerate(inputs):
             index = builder.add(row, _I64(element * UNITS + first))
-            weight = _load(builder, _vector_pointer(context, builder, types_[1], arrays[1], index, 8))
+            weight = load(builder, vector_pointer(context, builder, types_[1], arrays[1], index, 8))
             products.append(builder.fmul(x, weight, flags=("contract",)))
         # The four products first: only one addition then waits for the previous instruction's sum.
         left = builder.fadd(products[0], products[1], flags=("contract",))
         right = builder.fadd(products[2], products[3], flags=("contract",))
         dot = builder.fadd(left, right)
-        total = builder.fadd(builder.fpext(_load(builder, acc_pointer), dot.type), dot)
+        total = builder.fadd(builder.fpext(load(builder, acc_pointer), dot.type), dot)
         rounded = builder.fptrunc(total, ir.VectorType(_FLOAT, 8))
         builder.store(rounded, acc_pointer, align=4)
         return rounded
 
     def _inputs(builder: Any, low: Any, high: Any) -> list[Any]:
         """The four halves of two words, each as float64 in all eight lanes."""
-        wide = builder.fpext(_widen4(builder, _join_words(builder, low, high)), ir.VectorType(_DOUBLE, 4))
-        return [_lane(builder, wide, lane, 8) for lane in range(4)]
+        wide = builder.fpext(widen4(builder, _join_words(builder, low, high)), ir.VectorType(_DOUBLE, 4))
+        return [spread(builder, wide, lane, 8) for lane in range(4)]
 
     @intrinsic
     def dot4_8(typingctx: Any, acc: Any, weights: Any, row: Any, x0: Any, x1: Any) -> Any:
@@ -213,16 +213,16 @@ else:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             inputs = _inputs(builder, args[3], args[4])
-            sums = _dot4_set(context, builder, signature.args, args, args[2], inputs, 0)
-            return _as_mask(builder, _not_finite_lanes(builder, sums))
+            sums = dot4_set(context, builder, signature.args, args, args[2], inputs, 0)
+            return as_mask(builder, not_finite_lanes(builder, sums))
 
         word = types.int64
         return word(_ARRAY, _WEIGHTS16, word, word, word), codegen
 
     def _shift(context: Any, builder: Any, array_type: Any, acc: Any, first: Any, pins: Any) -> list[Any]:
         """Move one set's chain by a pair; the leaving pair."""
-        pointer = _vector_pointer(context, builder, array_type, acc, first, 8)
-        chain = _load(builder, pointer)
+        pointer = vector_pointer(context, builder, array_type, acc, first, 8)
+        chain = load(builder, pointer)
         mask = ir.Constant(ir.VectorType(_I32, 8), [2, 3, 4, 5, 6, 7, 8, 9])
         builder.store(builder.shuffle_vector(chain, pins, mask), pointer, align=4)
         return [builder.extract_element(chain, _I32(lane)) for lane in (0, 1)]
@@ -250,16 +250,16 @@ else:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             acc = args[0]
             inputs = _inputs(builder, args[3], args[4])
-            sums = [_dot4_set(context, builder, signature.args, args, args[2], inputs, first) for first in (0, 8)]
-            bad = builder.or_(_not_finite_lanes(builder, sums[0]), _not_finite_lanes(builder, sums[1]))
+            sums = [dot4_set(context, builder, signature.args, args, args[2], inputs, first) for first in (0, 8)]
+            bad = builder.or_(not_finite_lanes(builder, sums[0]), not_finite_lanes(builder, sums[1]))
             partials = _join_words(builder, args[5], args[6])
-            four = _widen4(builder, partials)
+            four = widen4(builder, partials)
             out = _shift(context, builder, signature.args[0], acc, _I64(CHAIN), _pins(builder, four, 0))
             out += _shift(context, builder, signature.args[0], acc, _I64(CHAIN + 8), _pins(builder, four, 2))
             narrowed = _narrow4(builder, out)
-            attention = builder.zext(builder.icmp_unsigned("!=", _as_mask(builder, bad), _I64(0)), _I64)
+            attention = builder.zext(builder.icmp_unsigned("!=", as_mask(builder, bad), _I64(0)), _I64)
             for bit, word in ((2, partials), (4, narrowed)):
-                found = builder.select(_any_half_nonfinite(builder, word), _I64(bit), _I64(0))
+                found = builder.select(any_half_nonfinite(builder, word), _I64(bit), _I64(0))
                 attention = builder.or_(attention, found)
             words = [builder.and_(narrowed, _I64(0xFFFFFFFF)), builder.lshr(narrowed, _I64(32))]
             return context.make_tuple(builder, signature.return_type, [*words, *out, attention])
@@ -268,24 +268,25 @@ else:
         result = types.Tuple((word, word, value, value, value, value, word))
         return result(_ARRAY, _WEIGHTS16, word, word, word, word, word), codegen
 
+    def scaled_set(context: Any, builder: Any, types_: Any, arrays: Any, row: Any, x: Any, first: int) -> Any:
+        """acc[first .. first + 7] + x * weights with one rounding, x in all lanes: where the sums lie, old and new."""
+        acc_pointer = vector_pointer(context, builder, types_[0], arrays[0], _I64(first), 8)
+        index = builder.add(row, _I64(first))
+        weight = load(builder, vector_pointer(context, builder, types_[1], arrays[1], index, 8))
+        vector = ir.VectorType(_FLOAT, 8)
+        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f32")
+        old = load(builder, acc_pointer)
+        return acc_pointer, old, builder.call(fma, [x, weight, old])
+
     def _emit_scale(units: int) -> Any:
         def one_set(context: Any, builder: Any, signature: Any, args: Any, x: Any, first: int) -> Any:
-            acc, weights, row = args[0], args[1], args[2]
-            vector = ir.VectorType(_FLOAT, 8)
-            acc_pointer = _vector_pointer(context, builder, signature.args[0], acc, _I64(first), 8)
-            index = builder.add(row, _I64(first))
-            weight = _load(builder, _vector_pointer(context, builder, signature.args[1], weights, index, 8))
-            fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f32"
-            )
-            old = _load(builder, acc_pointer)
-            total = builder.call(fma, [x, weight, old])
-            bad = _not_finite_lanes(builder, total)
-            builder.store(builder.select(bad, old, total), acc_pointer, align=4)
-            return _as_mask(builder, bad)
+            pointer, old, total = scaled_set(context, builder, signature.args, args, args[2], x, first)
+            bad = not_finite_lanes(builder, total)
+            builder.store(builder.select(bad, old, total), pointer, align=4)
+            return as_mask(builder, bad)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x = _splat(builder, args[3], 8)
+            x = splat(builder, args[3], 8)
             left = one_set(context, builder, signature, args, x, 0)
             if units == 16:
                 left = builder.or_(left, builder.shl(one_set(context, builder, signature, args, x, 8), _I64(8)))
@@ -320,9 +321,9 @@ else:
     def _emit_swap(units: int) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             for first in range(0, units, 8):
-                sums = _vector_pointer(context, builder, signature.args[0], args[0], _I64(first), 8)
-                chain = _vector_pointer(context, builder, signature.args[0], args[0], _I64(CHAIN + first), 8)
-                old_sums, old_chain = _load(builder, sums), _load(builder, chain)
+                sums = vector_pointer(context, builder, signature.args[0], args[0], _I64(first), 8)
+                chain = vector_pointer(context, builder, signature.args[0], args[0], _I64(CHAIN + first), 8)
+                old_sums, old_chain = load(builder, sums), load(builder, chain)
                 builder.store(old_chain, sums, align=4)
                 builder.store(old_sums, chain, align=4)
             return context.get_dummy_value()

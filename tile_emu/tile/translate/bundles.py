@@ -9,6 +9,7 @@ returns 1 before anything has changed.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import NamedTuple
 
 from tile_emu.isa.semantics import SEMANTICS, Shape
@@ -32,6 +33,7 @@ VARIABLES = (
     "weights16", "weights32", "ctl", "counters", "base",
 )  # fmt: skip
 _TIMED = ("pc", "cycle")
+_GIVEN = ("q0", "q1", "q2", "result")  # positions of packed addresses, the result word of an AMP instruction
 
 
 class MemoryMap(NamedTuple):
@@ -59,11 +61,15 @@ def _held(n: int, lines: list[str]) -> list[str]:
 
 
 class TranslatedBranch(Branch):
-    """A branch as translated code needs it. ``checked``: with its address checks, else they are known to pass."""
+    """A branch as translated code needs it. ``checked``: with its address checks, else they are known to pass.
 
-    def __init__(self, form: Form, checked: bool) -> None:
+    ``paced``: packed addresses are kept unpacked outside, as positions q0..q2 in units of the access.
+    """
+
+    def __init__(self, form: Form, checked: bool, paced: bool = False) -> None:
         super().__init__(form)
         self._checked = checked
+        self._paced = paced
 
     def field(self, operand: Operand) -> str:
         name = super().field(operand)
@@ -72,6 +78,14 @@ class TranslatedBranch(Branch):
             name = "x" + name
             self.fields.add(name)
         return name
+
+    def value(self, operand: Operand, word: int = 0) -> str:
+        kind = operand.meaning
+        if kind.file != "a" or kind.group < 2 or kind.select:
+            return super().value(operand, word)
+        # Of a pair, which LLVM keeps in one machine register as long as nothing touches one word of it.
+        pair = f"arf64[({self.field(operand)} >> 1) + {word >> 1}]"
+        return f"(({pair} >> 32) & M32)" if word & 1 else f"({pair} & M32)"
 
     def fail(self, status: str, address: str = "-1") -> list[str]:
         return ["    return 1"]
@@ -102,6 +116,18 @@ class TranslatedBranch(Branch):
             return super()._pace_checks(accesses)
         return [f"o{which} = a{which} - sram_base" for which, _, _ in accesses]
 
+    def _pace(self) -> list[str]:
+        if not self._paced:
+            return super()._pace()
+        registers, accesses = self.printed[:-3], self.semantic.attributes["accesses"]
+        transfers = self._pace_transfers(registers, accesses)
+        return self._pace_targets(registers, accesses) + [re.sub(r"\bo(\d) >> \d", r"q\1", t) for t in transfers]
+
+    def _pace_targets(self, registers: list[Operand], accesses: tuple[tuple[int, int, str], ...]) -> list[str]:
+        lines = super()._pace_targets(registers, accesses)
+        # What no guard lets pass, two streams into one register, needs no test.
+        return lines if self._checked else [line for line in lines if line.startswith("d")]
+
     def _alu(self) -> list[str]:
         lines = super()._alu()
         name = self.form.mnemonic
@@ -110,12 +136,11 @@ class TranslatedBranch(Branch):
             return lines
         target, first, second = (f"arf64[{self.field(operand)} >> 1]" for operand in self.printed)
         return [
-            "flags = 0",
             f"both = vector_{name}({first}, {second})",
             f"if unusual_{name[:3]}(both):",
-            *(f"    {line}" for line in lines),
-            "else:",
-            f"    {target} = both",
+            f"    both, raised = rare_{name}(ctl, {first}, {second})",
+            "    marks[0] |= raised",
+            f"{target} = both",
         ]
 
     def _slot(self, index: Operand) -> list[str]:
@@ -132,18 +157,38 @@ def sorted_fields(branch: Branch) -> list[str]:
     return sorted(branch.fields)
 
 
+class Amp(StrEnum):
+    """How a bundle function does an AMP instruction of its aux half; the value is part of the function's name."""
+
+    WHOLE = ""  # the semantic function
+    USUAL = "usual"  # mode E4: tried in vector registers
+    GROUPED = "grouped"  # one of a whole group: its result is known, its sums are formed later (amp_group)
+
+
+def touches_memory(form: Form | None) -> bool:
+    """Whether a main half accesses tile memory."""
+    return form is not None and SEMANTICS[form.mnemonic].shape in MEMORY
+
+
 class BundleFunction:
     """One bundle function: of a pair of forms, of which one may be missing."""
 
     def __init__(
-        self, main: Form | None, aux: Form | None, checked: bool, usual: bool, keeps: bool, where: MemoryMap
+        self,
+        main: Form | None,
+        aux: Form | None,
+        where: MemoryMap,
+        *,
+        checked: bool,
+        keeps: bool,
+        amp: Amp = Amp.WHOLE,
+        paced: bool = False,
     ) -> None:
-        """``usual``: the aux half is an AMP instruction in mode E4. ``keeps``: accumulators live in ``held``."""
-        touches = main is not None and SEMANTICS[main.mnemonic].shape in MEMORY
-        checked = checked and touches
-        self.main = None if main is None else TranslatedBranch(main, checked)
+        """``keeps``: accumulators live in ``held``. ``checked``, ``paced``: see TranslatedBranch."""
+        checked = checked and touches_memory(main)
+        self.main = None if main is None else TranslatedBranch(main, checked, paced)
         self.aux = None if aux is None else TranslatedBranch(aux, checked)
-        self._usual, self._keeps = usual, keeps
+        self._amp, self._keeps = amp, keeps
         self.lines: list[str] = []
         self.imports: set[tuple[str, str]] = set()  # module, name
         if self.main is not None:
@@ -154,7 +199,8 @@ class BundleFunction:
         before = [line for n in (0, 1) if held[n] for line in (f"t{n} = -1", f"w{n} = 0")]
         self.lines = [*before, *self.lines, *held[0], *held[1]]
         forms = [str(form.index) if form is not None else "" for form in (main, aux)]
-        self.name = f"bundle_{'_'.join(forms)}" + ("_checked" if checked else "") + ("_usual" if usual else "")
+        ways = ["checked"] * checked + ["paced"] * paced + [amp.value] * bool(amp)
+        self.name = "_".join(["bundle", *forms, *ways])
         self.title = " ; ".join(form.mnemonic for form in (main, aux) if form is not None)
         body = "\n".join(self.lines)
         self._constants = [f"{name} = {value}" for name, value in where._asdict().items() if mentions(body, name)] + [
@@ -162,6 +208,7 @@ class BundleFunction:
         ] * mentions(body, "draw")
         self.variables = [name for name in VARIABLES if mentions(body, name)]
         self.timed = [name for name in _TIMED if mentions(body, name)]
+        self.given = [name for name in _GIVEN if mentions(body, name)]
         self.may_leave = any("return 1" in line for line in self.lines)
 
     def _main(self, branch: TranslatedBranch) -> list[str]:
@@ -183,9 +230,11 @@ class BundleFunction:
         return lines
 
     def _aux(self, branch: TranslatedBranch) -> list[str]:
+        if self._amp is Amp.GROUPED:
+            return [f"arf64[{branch.field(branch.destinations[0])} >> 1] = result"]
         lines = [line for text in branch.lines() for line in text.splitlines()]
         flags = any(line.lstrip().startswith("flags =") for line in lines)
-        lines = self._usual_call(branch, lines) if self._usual else self._keeping(branch, lines)
+        lines = self._usual_call(branch, lines) if self._amp is Amp.USUAL else self._keeping(branch, lines)
         if flags and group_of(branch.form) == "special":
             lines += [f"extra = flags >> {EXTRA_TURNS_SHIFT}", "marks[0] |= flags & 7", "if extra != 0:"]
             lines += ["    marks[1] += extra", "    count_extra(counters, sram_base, pc, extra)"]
@@ -219,7 +268,7 @@ class BundleFunction:
         """Lines of the function."""
         return [
             "@bundle",
-            f"def {self.name}({', '.join([*self.variables, *self.timed, *self.fields()])}):",
+            f"def {self.name}({', '.join([*self.variables, *self.timed, *self.given, *self.fields()])}):",
             f'    """{self.title}"""',
             *(f"    {line}" for line in self._constants),
             *(f"    {line}" for line in self.lines),
@@ -256,6 +305,24 @@ class ControlFunction:
     def source(self) -> list[str]:
         """Lines of the function."""
         return self._lines
+
+
+class PackFunction:
+    """Packs addresses that were kept unpacked back into their register pair. ``used``: which of the three."""
+
+    def __init__(self, used: tuple[int, ...]) -> None:
+        self.name = "pack_" + "".join(map(str, used))
+        self.imports: set[tuple[str, str]] = set()
+        self._used = used
+
+    def source(self) -> list[str]:
+        """Lines of the function."""
+        return [
+            "@bundle",
+            f"def {self.name}(mrf, pair, {', '.join(f'a{which}' for which in self._used)}):",
+            "    low, high = int64(mrf[pair]), int64(mrf[pair + 1])",
+            *(f"    {line}" for line in TranslatedBranch.pack(set(self._used))),
+        ]
 
 
 def mentions(text: str, name: str) -> bool:

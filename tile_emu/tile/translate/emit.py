@@ -15,14 +15,19 @@ import numpy as np
 from tile_emu.isa.semantics import SEMANTICS, Shape
 from tile_emu.isa.table import Form
 from tile_emu.tile import csrspace, layout
+from tile_emu.tile.branch import parameters
+from tile_emu.tile.translate.amp_group import PHASES
 from tile_emu.tile.translate.amp_usual import USUAL
 from tile_emu.tile.translate.bundles import (
     VARIABLES,
+    Amp,
     BundleFunction,
     ControlFunction,
     MemoryMap,
+    PackFunction,
     mentions,
     sorted_fields,
+    touches_memory,
 )
 from tile_emu.tile.translate.calls import CONTEXT_FIELDS, CONTEXT_RAN
 from tile_emu.tile.translate.flow import Block, Instruction, Unit
@@ -69,13 +74,32 @@ def indented(lines: list[str]) -> list[str]:
     return [_INDENT + line for line in lines]
 
 
+def _immediate(instruction: Instruction) -> int:
+    """Last operand of the aux half."""
+    assert instruction.aux is not None
+    operand = instruction.aux.operands[instruction.aux.text_operands[-1][0]]
+    return int(instruction.row[layout.FIELD_AUX_OPERANDS + int(operand.name[2:])])
+
+
 def _is_usual(instruction: Instruction) -> bool:
     """Whether the aux half is an AMP instruction with a form for the usual case."""
-    form = instruction.aux
-    if form is None or form.mnemonic not in USUAL:
-        return False
-    immediate = form.operands[form.text_operands[-1][0]]
-    return int(instruction.row[layout.FIELD_AUX_OPERANDS + int(immediate.name[2:])]) & 3 == 0
+    return instruction.aux is not None and instruction.aux.mnemonic in USUAL and _immediate(instruction) & 3 == 0
+
+
+def amp_group_at(run: list[Instruction], guarded: bool) -> list[Instruction]:
+    """The whole AMP group that some instructions start with, if they do and nothing may leave or look inside it."""
+    name = run[0].aux.mnemonic if run[0].aux is not None else ""
+    group = run[: PHASES.get(name, 0)]
+    if not group or len(group) < PHASES[name]:
+        return []
+    for phase, one in enumerate(group):
+        if one.aux is None or one.aux.mnemonic != name or _immediate(one) != 4 * phase:
+            return []
+        if touches_memory(one.main) and not guarded:
+            return []
+        if one.main is not None and not touches_memory(one.main) and one.shape not in (Shape.ALU, Shape.ALU_PAIR):
+            return []
+    return group
 
 
 class Emitter:
@@ -90,7 +114,7 @@ class Emitter:
         self.block_of = {block.pc: block.index for block in unit.blocks}
         self.places: list[Place] = [Place(0, 0, 0)]  # number 0 is no place
         self.segments: list[Segment] = []
-        self.functions: dict[str, BundleFunction | ControlFunction] = {}
+        self.functions: dict[str, BundleFunction | ControlFunction | PackFunction] = {}
         everything = [i for block in unit.blocks for j in block.instructions for i in (j, *j.body)]
         self.keeps = any(_is_usual(i) for i in everything)
 
@@ -106,26 +130,81 @@ class Emitter:
 
     # One instruction.
 
-    def _bundle(self, instruction: Instruction, done: Segment, passes: int, checked: bool) -> list[str]:
-        """Lines of an instruction or bundle that is not control flow. ``passes``: turns of a pass in a loop, else 0."""
-        return self._call(instruction, instruction.main, done, passes, checked)
+    def _run(self, run: list[Instruction], done: Segment, passes: int, guard: Guard | None) -> list[str]:
+        """Lines of instructions and bundles in a row that are not control flow.
+
+        ``passes``: turns of a pass in a loop, else 0. ``guard``: what their accesses have passed, if anything.
+        """
+        lines: list[str] = []
+        position = 0
+        while position < len(run):
+            group = amp_group_at(run[position:], guard is not None)
+            if group:
+                lines += self._amp_group(group, done, passes, guard)
+            else:
+                lines += self._call(run[position], run[position].main, done, passes, guard)
+                done.instructions.append(run[position])
+            position += max(len(group), 1)
+        return lines
+
+    def _amp_group(self, group: list[Instruction], done: Segment, passes: int, guard: Guard | None) -> list[str]:
+        """A whole AMP group: its results first, then its bundles, then its sums."""
+        form = group[0].aux
+        assert form is not None
+        name, phases = form.mnemonic, range(len(group))
+        weights = next(w for w in ("weights16", "weights32") if w in parameters(SEMANTICS[name]))
+        inputs, partials = [f"x{k}" for k in phases], [f"p{k}" for k in phases]
+        lines = [f"{', '.join(f'y{k}' for k in phases)} = leaving_{name}(held, acc, marks, ctl)"]
+        for k, one in enumerate(group):
+            assert one.aux is not None
+            _, x, p, _ = (one.aux.operands[index] for index, _ in one.aux.text_operands)
+            for kept, operand in ((inputs[k], x), (partials[k], p)):
+                number = int(one.row[layout.FIELD_AUX_OPERANDS + int(operand.name[2:])])
+                pair = operand.meaning.group == 2
+                lines.append(f"{kept} = " + (f"arf64[{number >> 1}]" if pair else f"int64(arf[{number}])"))
+            lines += self._call(one, one.main, done, passes, guard, f"y{k}")
+            done.instructions.append(one)
+        arguments = ["held", "trial", "acc", "marks", "ctl", weights, *inputs, *partials]
+        return [*lines, f"entering_{name}({', '.join(arguments)})"]
 
     def _call(
-        self, instruction: Instruction, main: Form | None, done: Segment, passes: int, checked: bool
+        self,
+        instruction: Instruction,
+        main: Form | None,
+        done: Segment,
+        passes: int,
+        guard: Guard | None,
+        result: str = "",
     ) -> list[str]:
-        new = BundleFunction(main, instruction.aux, checked, _is_usual(instruction), self.keeps, self.map)
+        """Lines of one instruction or bundle. ``result``: variable that holds the result of its AMP instruction."""
+        amp = Amp.GROUPED if result else Amp.USUAL if _is_usual(instruction) else Amp.WHOLE
+        pair = guard.paced(instruction) if guard is not None else -1
+        new = BundleFunction(
+            main, instruction.aux, self.map, checked=guard is None, keeps=self.keeps, amp=amp, paced=pair >= 0
+        )
         function = self.functions.setdefault(new.name, new)
         assert isinstance(function, BundleFunction)
         turns = f"turns + marks[1] + {done.turns}" + (f" + done * {passes}" if passes else "")
-        times = {"pc": f"base + {instruction.pc - self.base}", "cycle": f"start + 6 * ({turns})"}
-        timed = [times[name] for name in function.timed]
-        arguments = [*function.variables, *timed, *self._fields(instruction, function.fields())]
+        values = {"pc": f"base + {instruction.pc - self.base}", "cycle": f"start + 6 * ({turns})", "result": result}
+        values |= {f"q{which}": f"q{pair}_{which}" for which in range(3)}
+        given = [values[name] for name in (*function.timed, *function.given)]
+        arguments = [*function.variables, *given, *self._fields(instruction, function.fields())]
         text = f"{function.name}({', '.join(arguments)})"
         status = self._touches_status(instruction)
         lines = [f"own[REPEAT_LEFT] = {'count - done' if passes else 0}"] if status else []
-        if not function.may_leave:
-            return [*lines, text]
-        return [*lines, f"if {text} != 0:", *indented(self._leave(instruction.pc, done))]
+        if function.may_leave:
+            assert guard is None and not result
+            lines += [f"if {text} != 0:", *indented(self._leave(instruction.pc, done))]
+        else:
+            lines.append(text)
+        return lines + (guard.advance(instruction) if guard is not None else [])
+
+    def _packed(self, guard: Guard | None) -> list[str]:
+        """Lines that put addresses kept unpacked back into their registers."""
+        calls = guard.pack() if guard is not None else []
+        for function, _ in calls:
+            self.functions.setdefault(function.name, function)
+        return [call for _, call in calls]
 
     def _touches_status(self, instruction: Instruction) -> bool:
         halves = (form for form in (instruction.main, instruction.aux) if form is not None)
@@ -171,26 +250,28 @@ class Emitter:
                 position += 1
                 continue
             run, guard = self._guarded_run(instructions[position:])
-            if guard:
-                lines += [*guard, "if not safe:", *indented(self._leave(instruction.pc, done))]
-            for one in run:
-                lines += self._bundle(one, done, 0, not guard)
-                done.instructions.append(one)
+            if guard is not None:
+                leave = indented(self._leave(instruction.pc, done))
+                lines += [*guard.lines, "if not safe:", *leave, *guard.unpack()]
+            lines += self._run(run, done, 0, guard)
+            lines += self._packed(guard)
             position += len(run)
         return lines, done
 
-    def _guarded_run(self, instructions: list[Instruction]) -> tuple[list[Instruction], list[str]]:
-        """The longest start of some instructions under one guard, with it; else a single instruction without."""
-        longest: tuple[list[Instruction], list[str]] = (instructions[:1], [])
+    def _guarded_run(self, instructions: list[Instruction]) -> tuple[list[Instruction], Guard | None]:
+        """The longest start of some instructions under one guard, with it.
+
+        Where none is worth a guard: what comes before the next that is, or the next loop, without.
+        """
+        longest: tuple[list[Instruction], Guard | None] = (instructions[:1], None)
         for end in range(1, len(instructions) + 1):
             if instructions[end - 1].shape is Shape.REPEAT:
                 break
             guard = Guard(instructions[:end], self.map, loops=False)
-            lines = guard.build()
-            if lines is None:
+            if not guard.build():
                 break
             if guard.accesses >= _LEAST_GUARDED:
-                longest = instructions[:end], lines
+                longest = instructions[:end], guard
         return longest
 
     @staticmethod
@@ -221,7 +302,7 @@ class Emitter:
             return [f"ended = {self._control_call(instruction)}", *self._leave(instruction.pc, done)]
         lines = self._endless(instruction, done)
         if instruction.aux is not None:  # it sees nothing of what the main half decides
-            lines += self._call(instruction, None, done, 0, True)
+            lines += self._call(instruction, None, done, 0, None)
         done.instructions.append(instruction)
         lines += self._add_up(done)
         if shape is Shape.JUMP_REGISTER:
@@ -266,36 +347,34 @@ class Emitter:
     # Repeat loops.
 
     def _repeat(self, repeat: Instruction, done: Segment) -> list[str]:
-        guard = Guard(repeat.body, self.map, loops=True).build()
+        guard = Guard(repeat.body, self.map, loops=True)
+        guarded = guard.build()
         lines = [*self._endless(repeat, done), f"count = {self._control_call(repeat)}"]
-        if guard:
+        if guard.lines:
             leave = indented(indented(self._leave(repeat.pc, done)))
-            lines += ["if count != 0:", *indented([*guard, "if not safe:"]), *leave[:1]]
+            lines += ["if count != 0:", *indented([*guard.lines, "if not safe:"]), *leave[:1]]
             lines += ["if where != 0:", "    break"]
         if repeat.aux is not None:
-            lines += self._call(repeat, None, done, 0, True)
+            lines += self._call(repeat, None, done, 0, None)
         done.instructions.append(repeat)
         lines += self._add_up(done)
         one_pass = self._segment()
-        loop = self._loop(repeat, one_pass, not guard)
         inner = [
             f"own[REPEAT_FIRST] = base + {repeat.next_pc - self.base}",
             f"own[REPEAT_END] = base + {repeat.end - self.base}",
             "done = 0",
-            *loop,
+            *self._loop(repeat, one_pass, guard if guarded else None),
             f"turns += done * {one_pass.turns}",
             f"ran[{one_pass.number}] += done",
         ]
-        if not guard:
+        if any("where = " in line for line in inner):
             inner += ["if where != 0:", "    left = count - done", "    break"]
         return [*lines, "if count != 0:", *indented(inner)]
 
-    def _loop(self, repeat: Instruction, one_pass: Segment, checked: bool) -> list[str]:
-        body: list[str] = []
-        for instruction in repeat.body:
-            body += self._bundle(instruction, one_pass, len(repeat.body), checked)
-            one_pass.instructions.append(instruction)
-        return ["while done != count:", *indented([*body, "done += 1"])]
+    def _loop(self, repeat: Instruction, one_pass: Segment, guard: Guard | None) -> list[str]:
+        body = self._run(repeat.body, one_pass, len(repeat.body), guard)
+        loop = ["while done != count:", *indented([*body, "done += 1"])]
+        return [*guard.unpack(), *loop, *self._packed(guard)] if guard is not None else loop
 
     # The function.
 
@@ -389,10 +468,12 @@ class Emitter:
             "from tile_emu.tile.csrspace import *",
             "from tile_emu.tile.layout import *",
             "from tile_emu.tile.support import forget_page, same_element",
+            "from tile_emu.tile.translate.amp_group import *",
             "from tile_emu.tile.translate.amp_usual import *",
             "from tile_emu.tile.translate.calls import *",
             "from tile_emu.tile.translate.runtime import *",
             "from tile_emu.tile.translate.vectors import unusual_f16, unusual_f32",
+            "from tile_emu.tile.translate.vectors_rare import *",
         ]
         lines += [f"from {module} import {name} as S_{name}" for module, name in sorted(imports)]
         lines += [f"from tile_emu.tile.translate.vectors import {name} as vector_{name}" for name in VECTORS]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tile_emu.isa.semantics import SEMANTICS, Shape
 from tile_emu.isa.table import Form, Operand
 from tile_emu.tile import layout
-from tile_emu.tile.translate.bundles import MemoryMap
+from tile_emu.tile.translate.bundles import MemoryMap, PackFunction
 from tile_emu.tile.translate.flow import Instruction
 
 _MEMORY = (Shape.LOAD, Shape.LOAD_STEP, Shape.STORE, Shape.STORE_STEP, Shape.STORE_INDEXED, Shape.STORE_INDEXED_STEP)
@@ -63,24 +63,27 @@ class Guard:
         self._loops = loops
         self._stored = [_stored(instruction) for instruction in body]
         self._streams = _Streams()
+        self.lines: list[str] = []
+        self._units: dict[int, dict[int, set[int]]] = {}  # register pair -> address -> bytes of its accesses
 
-    def build(self) -> list[str] | None:
-        """Lines that compute ``safe`` from ``count``; [] without accesses; None if one does not follow a pattern."""
+    def build(self) -> bool:
+        """Whether all accesses follow a pattern; then ``lines`` compute ``safe`` from ``count``, [] without any."""
         for number, instruction in enumerate(self._body):
             if instruction.shape in _UNGUARDED:
-                return None
+                return False
             accesses: list[_Access] | None = []  # of instructions that touch no memory
             if instruction.shape is Shape.PACE:
                 accesses = self._pace(number, instruction)
             elif instruction.shape in _MEMORY:
                 accesses = self._plain(number, instruction)
             if accesses is None:
-                return None
+                return False
             self._streams.bundles.append(accesses)
         for stream in self._streams.start:
             if len({a.size for bundle in self._streams.bundles for a in bundle if a.stream == stream}) > 1:
-                return None
-        return self._lines()
+                return False
+        self.lines = self._lines()
+        return True
 
     @property
     def accesses(self) -> int:
@@ -115,10 +118,13 @@ class Guard:
             return None
         if any(_register(instruction, stride) in stored for stored in self._stored):
             return None
+        if _loads_twice(instruction):
+            return None
         selected = _field(instruction, selectors)
         accesses = []
         for n, (which, size, kind) in enumerate(SEMANTICS[instruction.main.mnemonic].attributes["accesses"]):
             stream = f"p{pair}_{which}"
+            self._units.setdefault(pair, {}).setdefault(which, set()).add(size)
             self._streams.add(stream, f"pace_address({_main(pair)}, {_main(pair + 1)}, {which})")
             if kind == "store" or self._is_live(instruction, n):
                 accesses.append(_Access(stream, self._streams.offset(stream), size, kind == "store"))
@@ -133,6 +139,68 @@ class Guard:
         registers = _printed(instruction)[:-3]
         operand = registers[0] if instruction.main.mnemonic == "ld2xst64pace" else registers[n]
         return _register(instruction, operand) < layout.ARF_STORED
+
+    # Packed addresses kept unpacked: address n of a pair as q{pair}_{n}, a position in memory in units of its accesses.
+
+    def paced(self, instruction: Instruction) -> int:
+        """The register pair whose addresses an instruction finds and leaves unpacked; -1 if it does not."""
+        if instruction.shape is not Shape.PACE:
+            return -1
+        pair = _register(instruction, _pace_operands(instruction)[0])
+        return pair if pair in self._paced_pairs() else -1
+
+    def _paced_pairs(self) -> list[int]:
+        """Pairs of which nothing but the accesses themselves knows where they stand."""
+        return [
+            pair
+            for pair, sizes in self._units.items()
+            if pair + 1 < layout.MRF_WRITABLE
+            and all(len(of_address) == 1 for of_address in sizes.values())
+            and not any(_reads(instruction, {pair, pair + 1}) for instruction in self._body)
+        ]
+
+    def _paced_streams(self, pair: int) -> list[tuple[int, int, str]]:
+        """Address, unit in bytes, and name of the stream, of a pair's addresses."""
+        return [(which, min(sizes), f"p{pair}_{which}") for which, sizes in sorted(self._units[pair].items())]
+
+    def unpack(self) -> list[str]:
+        """Lines that unpack addresses, behind the guard's."""
+        lines = []
+        for pair in self._paced_pairs():
+            for which, size, stream in self._paced_streams(pair):
+                lines.append(f"{stream} = {self._streams.start[stream]}")
+                lines.append(f"q{pair}_{which} = {self._position(stream, size)}")
+        return lines
+
+    def advance(self, instruction: Instruction) -> list[str]:
+        """Lines that move the positions of an instruction on."""
+        pair = self.paced(instruction)
+        if pair < 0:
+            return []
+        assert instruction.main is not None
+        _, stride, selectors = _pace_operands(instruction)
+        strides, selected = _value(instruction, stride), _field(instruction, selectors)
+        lines = []
+        for n, (which, _, _) in enumerate(SEMANTICS[instruction.main.mnemonic].attributes["accesses"]):
+            selector = (selected >> (2 * n)) & 3 if selected else 0
+            if selector == 0 or strides != "0":
+                step = "1" if selector == 0 else f"pace_stride({strides}, {selector}, 1)"
+                lines.append(f"q{pair}_{which} += {step}")
+        return lines
+
+    def pack(self) -> list[tuple[PackFunction, str]]:
+        """Functions that pack addresses again after the last pass, with the calls."""
+        calls = []
+        for pair in self._paced_pairs():
+            streams = self._paced_streams(pair)
+            function = PackFunction(tuple(which for which, _, _ in streams))
+            count = "count * " if self._loops else ""
+            moved = [f"{s} + {count}({self._streams.offset(s)})" for _, _, s in streams]
+            calls.append((function, f"{function.name}(mrf, {pair}, {', '.join(moved)})"))
+        return calls
+
+    def _position(self, stream: str, size: int) -> str:
+        return f"({stream} - {self._map.sram_base}) >> {size.bit_length() - 1}"
 
     def _plain(self, number: int, instruction: Instruction) -> list[_Access] | None:
         """Ordinary loads and stores: base + delta, where one of the two may step."""
@@ -290,6 +358,28 @@ def _printed(instruction: Instruction) -> list[Operand]:
 def _pace_operands(instruction: Instruction) -> tuple[Operand, Operand, Operand]:
     packed, stride, selectors = _printed(instruction)[-3:]
     return packed, stride, selectors
+
+
+def _loads_twice(instruction: Instruction) -> bool:
+    """Whether two streams of an instruction load into one register, which is invalid."""
+    assert instruction.main is not None
+    loads = [a for a in SEMANTICS[instruction.main.mnemonic].attributes["accesses"] if a[2] != "store"]
+    if len(loads) < 2 or instruction.main.mnemonic == "ld2xst64pace":
+        return False
+    first, second = (_register(instruction, operand) for operand in _printed(instruction)[:2])
+    return first < layout.ARF_STORED and first >> 1 == second >> 1
+
+
+def _reads(instruction: Instruction, registers: set[int]) -> bool:
+    """Whether an instruction names one of some main registers, other than as its packed addresses."""
+    packed = _pace_operands(instruction)[0] if instruction.shape is Shape.PACE else None
+    for form, first in ((instruction.main, layout.FIELD_MAIN_OPERANDS), (instruction.aux, layout.FIELD_AUX_OPERANDS)):
+        for operand in (form.operands[index] for index, _ in form.text_operands) if form is not None else ():
+            if operand.meaning.is_register and operand.meaning.file == "m" and operand is not packed:
+                number = int(instruction.row[first + int(operand.name[2:])])
+                if registers & set(range(number, number + max(operand.meaning.group, 1))):
+                    return True
+    return False
 
 
 def _field(instruction: Instruction, operand: Operand) -> int:

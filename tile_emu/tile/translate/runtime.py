@@ -148,28 +148,29 @@ else:
 
         return _ACCUMULATORS(), codegen
 
-    def _define_local(dtype: Any, count: int) -> Any:
-        """A function whose result points to zeroed memory of the calling function's own."""
+    def _define_local(dtype: Any, storage: Any) -> Any:
+        """A function whose result points to zeroed memory of the calling function's own, of LLVM type ``storage``.
+
+        Zeroing makes LLVM see elements of that type; each stays in one machine register unless a part is used alone.
+        """
         pointer = types.CPointer(dtype)
 
         @intrinsic
         def local(typingctx: Any) -> Any:
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                element = context.get_data_type(dtype)
-                storage = cgutils.alloca_once(builder, ir.ArrayType(element, count))
-                storage.align = 8
-                data = builder.bitcast(storage, element.as_pointer())
-                builder.store(ir.Constant(ir.ArrayType(element, count), None), storage)
-                return data
+                memory = cgutils.alloca_once(builder, storage)
+                memory.align = 8
+                builder.store(ir.Constant(storage, None), memory)
+                return builder.bitcast(memory, context.get_data_type(dtype).as_pointer())
 
             return pointer(), codegen
 
         return local
 
-    # Registers of the calling function's own; kept in machine registers for the same reason.
-    local_mrf = _define_local(types.uint32, MRF_SLOTS)
-    local_arf = _define_local(types.uint32, ARF_SLOTS)
-    local_marks = _define_local(types.int64, 2)
+    # Registers of the calling function's own; kept in machine registers for the same reason. Aux registers as pairs.
+    local_mrf = _define_local(types.uint32, ir.ArrayType(ir.IntType(32), MRF_SLOTS))
+    local_arf = _define_local(types.uint32, ir.ArrayType(_I64, ARF_SLOTS // 2))
+    local_marks = _define_local(types.int64, ir.ArrayType(_I64, 2))
 
     @intrinsic
     def as_pairs(typingctx: Any, pointer: Any) -> Any:
@@ -218,7 +219,8 @@ else:
 
     def counts_of(segments: int) -> Any:
         """Functions of a unit with so many segments: an array of zeroed counts, and a copy of such an array."""
-        return _define_local(types.int64, segments), _define_pointer_copy(types.int64, _I64, segments)
+        zeros = _define_local(types.int64, ir.ArrayType(_I64, segments))
+        return zeros, _define_pointer_copy(types.int64, _I64, segments)
 
 
 _bundles: dict[tuple[Any, ...], Any] = {}

@@ -27,9 +27,11 @@ if DISABLED:
 
         return vector
 
-    def _define_unusual(exponents: int, ones: int, signs: int) -> Any:
+    def _define_unusual(halves: bool) -> Any:
+        element = np.float16 if halves else np.float32
+
         def unusual(word: Any) -> Any:
-            return ((int(word) & exponents) + ones) & signs != 0
+            return not np.isfinite(np.array([int(word)], np.int64).view(element)).all()
 
         return unusual
 
@@ -39,8 +41,6 @@ else:
     from numba.extending import intrinsic
 
     from tile_emu.isa.semantics.bits import HAVE_F16C
-
-    _I64 = ir.IntType(64)
 
     def _define(halves: bool, operation: str) -> Any:
         count = 4 if halves else 2
@@ -60,13 +60,17 @@ else:
 
         return vector
 
-    def _define_unusual(exponents: int, ones: int, signs: int) -> Any:
+    def _define_unusual(halves: bool) -> Any:
+        count, bits, ones = (4, 16, 0x7C00) if halves else (2, 32, 0x7F800000)
+        lanes = ir.VectorType(ir.IntType(bits), count)
+
         @intrinsic
         def unusual(typingctx: Any, word: Any) -> Any:
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                # Not Numba's addition, which must not overflow.
-                carried = builder.add(builder.and_(args[0], _I64(exponents)), _I64(ones))
-                return builder.icmp_unsigned("!=", builder.and_(carried, _I64(signs)), _I64(0))
+                exponent = ir.Constant(lanes, [ones] * count)
+                found = builder.icmp_unsigned("==", builder.and_(builder.bitcast(args[0], lanes), exponent), exponent)
+                mask = ir.IntType(count)
+                return builder.icmp_unsigned("!=", builder.bitcast(found, mask), mask(0))
 
             return types.boolean(types.int64), codegen
 
@@ -77,9 +81,8 @@ f16v4add, f16v4sub, f16v4mul = (_define(True, operation) for operation in _OPERA
 f32v2add, f32v2sub, f32v2mul = (_define(False, operation) for operation in _OPERATIONS)
 
 
-# Whether one of four halves, or of two f32, has an exponent of all ones: adding one to it carries into its sign.
-unusual_f16 = _define_unusual(0x7C007C007C007C00, 0x0400040004000400, 0x8000800080008000)
-unusual_f32 = _define_unusual(0x7F8000007F800000, 0x0080000000800000, 0x8000000080000000)
+# Whether one of four halves, or of two f32, has an exponent of all ones.
+unusual_f16, unusual_f32 = _define_unusual(True), _define_unusual(False)
 
 # Without machine instructions for them, conversions of vectors are calls of a library.
 VECTORS = tuple(

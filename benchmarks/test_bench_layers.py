@@ -1,4 +1,4 @@
-"""Layers of ResNet-50 and BERT on a whole emulated Bow: from the kernel call to the result, plan included.
+"""Layers of ResNet-50 and BERT on a whole emulated Bow: from the kernel call to the result, with plan and image kept.
 
 A few by default; ``TILE_EMU_BENCH_LAYERS`` takes a pattern such as ``'resnet50.conv3*'`` or ``'*-bwd-data'`` instead,
 ``'*'`` for every distinct layer and pass (ResNet-50 at batch 1, BERT with 128 tokens).
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kernels.networks import Sizes, load_network
-from kernels.networks.execute import draw_operands, emulate
+from kernels.networks.execute import emulate_prepared, prepare
 from kernels.networks.job import Job
 from kernels.networks.layers import PASSES
 from tile_emu.chips import load_chip
@@ -53,13 +53,14 @@ JOBS = chosen_jobs()
 @pytest.mark.parametrize("name", JOBS)
 def test_layer(name: str, benchmark: Any, against: Callable[..., Any]) -> None:
     job = JOBS[name]
-    operands = draw_operands(job)
+    prepared = prepare(job)
 
-    result, check = against(
-        "sgemm", lambda: emulate(job, operands), job.layer.macs, "MAC", rounds=1 if CHOSEN == "*" else 3
+    emulated = against(
+        "sgemm", lambda: emulate_prepared(prepared), job.layer.macs, "MAC", rounds=1 if CHOSEN == "*" else 3
     )
 
-    assert check(True).ok
+    assert emulated.check().ok
+    result = emulated.result
     recording, chip = result.recording, load_chip(job.chip)
     peak = job.layer.macs / (chip.tiles * chip.macs_per_cycle[job.dtype])
     benchmark.extra_info.update(
